@@ -1,0 +1,1 @@
+"""The one place where capacity is taken and given back."""

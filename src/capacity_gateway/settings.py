@@ -1,0 +1,80 @@
+"""Every knob of the gateway, read once from the environment (prefix CAPACITY_)."""
+
+import os
+import secrets
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """The folder for the embedded database and its secrets when CAPACITY_DATA_DIR names none.
+
+    Returns:
+        `.capacity` in the checkout. As root under a closed folder, such as a home, a folder below
+        /var/lib instead: PostgreSQL then runs as a system user, and no home is opened to it.
+    """
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / "pyproject.toml").is_file():
+        checkout = Path.cwd()
+    closed = any(not folder.stat().st_mode & 0o001 for folder in (checkout, *checkout.parents))
+    if os.name == "posix" and os.geteuid() == 0 and closed:
+        return Path("/var/lib/capacity-gateway") / str(checkout).strip("/").replace("/", "-") / "data"
+    return checkout / ".capacity"
+
+
+class Settings(BaseSettings):
+    """The settings as the environment gives them; see contract/README for each meaning."""
+
+    model_config = SettingsConfigDict(env_prefix="CAPACITY_", env_ignore_empty=True)
+
+    database_url: str | None = None
+    """The application role's address; none = the embedded database."""
+    admin_database_url: str | None = None
+    """The owner's address, for migrate and repair; none = database_url."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data_dir: Path = Field(default_factory=default_data_dir)
+    seed_demo: bool | None = None
+    """Load the demo data? None: into the embedded database only."""
+    jwt_secret: str | None = None
+    """The HS256 secret; none = one made once in data_dir."""
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    default_tenant: str = "00000000-0000-0000-0000-000000000001"
+    idempotency_days: int = Field(default=30, ge=1)
+    """How long answers are kept, in days; a key itself is applied once for ever."""
+    deadline_seconds: float = Field(default=3.0, gt=0)
+    production: bool = False
+    """No introspection, no GraphiQL, no secret made up on the spot."""
+
+    def signing_secret(self) -> str:
+        """The HS256 secret, made once per data folder where none is set.
+
+        Raises:
+            RuntimeError: in production, where it must be set.
+        """
+        if self.jwt_secret:
+            return self.jwt_secret
+        if self.production:
+            raise RuntimeError("CAPACITY_JWT_SECRET must be set in production")
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        file = self.data_dir / "jwt-secret"
+        if not file.exists():
+            made = file.with_suffix(f".{os.getpid()}")
+            made.touch(mode=0o600)
+            made.write_text(secrets.token_urlsafe(48))
+            try:
+                os.link(made, file)  # of two first starters one wins, both read the winner's
+            except FileExistsError:
+                pass
+            made.unlink()
+        return file.read_text()
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()
