@@ -1,0 +1,132 @@
+"""GraphiQL in a real browser, without the internet."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from capacity_gateway.graphiql import EXAMPLES
+
+CHROMIUM = shutil.which("chromium", path="/usr/bin")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+QUERY = ".graphiql-query-editor"
+TOOL = ".graphiql-editor-tool:visible"
+UNTIL_SAVED = """text => new Promise(done => {
+  const look = () => sessionStorage["graphiql:tabState"].includes(text) ? done() : setTimeout(look, 50);
+  look();
+})"""
+MAKE_TOKENS_STALE = """() => {
+  for (const token of Object.values(JSON.parse(sessionStorage.tokens)))
+    for (const key of Object.keys(sessionStorage))
+      sessionStorage[key] = sessionStorage[key].replaceAll(token, "stale");
+}"""
+
+
+@pytest_asyncio.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """A headless Chromium; where there is none, CI fails and everybody else is told what was not tested."""
+    if CHROMIUM is None:
+        missing = (
+            "NOT TESTED: GraphiQL in a browser, as there is no /usr/bin/chromium (apt-get install chromium)"
+        )
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture
+async def page(chromium: Browser, gateway_url: str) -> AsyncIterator[Page]:
+    """GraphiQL as it opens; in the end, nothing came from elsewhere or failed, and the console is quiet."""
+    complaints: list[str] = []
+
+    def note(complaint: str, *, when: bool = True) -> None:
+        if when:
+            complaints.append(complaint)
+
+    async with await chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
+        page = await context.new_page()
+        page.on("console", lambda said: note(said.text, when=said.type in {"error", "warning"}))
+        page.on("pageerror", lambda error: note(str(error)))
+        page.on("request", lambda sent: note(sent.url, when=not sent.url.startswith((gateway_url, "data:"))))
+        page.on("requestfailed", lambda sent: note(f"{sent.url}: {sent.failure}"))
+        page.on("response", lambda answer: note(f"{answer.url}: {answer.status}", when=answer.status >= 400))
+        await page.goto(f"{gateway_url}/graphql", wait_until="networkidle")
+        yield page
+        assert complaints == []
+
+
+async def test_the_page_opens_with_a_tab_per_example(page: Page) -> None:
+    """Each is named after its operation, and the first one is to be seen with its variables and token."""
+    await expect(page).to_have_title("Capacity gateway")
+    await expect(page.get_by_role("tab")).to_have_count(len(EXAMPLES))
+    await expect(page.locator(QUERY)).to_contain_text(EXAMPLES[0].title)
+    await expect(page.locator(TOOL)).to_contain_text("first")
+    await page.get_by_role("button", name="Headers").click()
+    await expect(page.locator(TOOL)).to_contain_text("authorization")
+
+
+async def test_an_example_is_run_by_a_click(page: Page) -> None:
+    """The answer shows the demo's competitions."""
+    await page.get_by_role("button", name="Execute query").click()
+    await expect(page.locator(".result-window")).to_contain_text("EMPWR Dance - London")
+
+
+async def test_another_tab_brings_its_own_document(page: Page) -> None:
+    """With variables filled in, and nothing that the schema does not know."""
+    await page.get_by_role("tab", name="Approve").click()
+    await expect(page.locator(QUERY)).to_contain_text("approve(input: $input)")
+    await expect(page.locator(TOOL)).to_contain_text("spacesConfirmed")
+    await expect(page.locator(".CodeMirror-lint-mark-error")).to_have_count(0)
+
+
+async def test_the_explorer_lists_the_schema(page: Page) -> None:
+    """The operations of the contract can be put together by clicking."""
+    await page.get_by_role("button", name="Show GraphiQL Explorer").click()
+    await expect(page.locator(".graphiql-plugin")).to_contain_text("competitions")
+
+
+async def test_a_reload_keeps_what_was_typed(page: Page) -> None:
+    """The tab's own copy of the examples outlives the page."""
+    await page.locator(f"{QUERY} textarea").press("Control+Home")
+    await page.keyboard.type("# mine ")
+    await page.evaluate(UNTIL_SAVED, "# mine")
+    await page.reload()
+    await expect(page.get_by_role("tab")).to_have_count(len(EXAMPLES))
+    await expect(page.locator(QUERY)).to_contain_text("# mine")
+
+
+async def test_a_reload_brings_the_tokens_of_the_page(page: Page) -> None:
+    """Those that the tabs had are of a gateway that may have been restarted since."""
+    await page.evaluate(MAKE_TOKENS_STALE)
+    await page.reload()
+    await expect(page.get_by_role("tab")).to_have_count(len(EXAMPLES))
+    await page.get_by_role("button", name="Headers").click()
+    await expect(page.locator(TOOL)).to_contain_text("authorization")
+    await expect(page.locator(TOOL)).not_to_contain_text("stale")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_page_follows_the_system(page: Page, scheme: Literal["light", "dark"]) -> None:
+    """The paper is dark where the system is, and light where it is not."""
+    await page.emulate_media(color_scheme=scheme)
+    channels = await page.locator(".graphiql-container").evaluate(
+        "element => getComputedStyle(element).backgroundColor.match(/[0-9]+/g).slice(0, 3).map(Number)"
+    )
+    assert (max(channels) < 100) == (scheme == "dark")
