@@ -163,16 +163,16 @@ async def test_server_left_by_kill_9_is_adopted(data_dir: Path) -> None:
     assert not is_up(data_dir)
 
 
-def test_a_pid_file_with_a_strangers_pid_is_no_server(data_dir: Path) -> None:
-    """After a reboot the pid in postmaster.pid may be anybody's; the server starts all the same."""
+def test_pid_files_with_a_strangers_pid_are_no_server(data_dir: Path) -> None:
+    """After a reboot the pid that a dead server left may be anybody's; the server starts all the same."""
     server = EmbeddedPostgres(data_dir)
     server.start()
-    file = data_dir / "pg" / "postmaster.pid"
-    lines = file.read_text().splitlines()
-    kept = file.stat()
+    files = [data_dir / "pg" / "postmaster.pid", data_dir / "pg" / ".s.PGSQL.5432.lock"]
+    left = {file: (file.read_text().splitlines(), file.stat()) for file in files}
     server.stop()
-    file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
-    os.chown(file, kept.st_uid, kept.st_gid)
+    for file, (lines, status) in left.items():
+        file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+        os.chown(file, status.st_uid, status.st_gid)
     server.start()
     try:
         assert postmaster(data_dir) != os.getpid()

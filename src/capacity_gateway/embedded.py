@@ -152,7 +152,7 @@ class EmbeddedPostgres:
                 words = server_log.read_text(errors="replace")[-2000:] if server_log.exists() else ""
                 raise RuntimeError(f"PostgreSQL in {self.pgdata} does not start. Its log ends:\n{words}")
             if state != REJECTING:
-                self._drop_stale_pid_file()
+                self._drop_stale_pids()
                 _own_folder(self.socket_dir)
                 options = shlex.join(["-k", str(self.socket_dir)])
                 self._run(
@@ -176,18 +176,18 @@ class EmbeddedPostgres:
                 return False
             return True
 
-    def _drop_stale_pid_file(self) -> None:
-        """Remove the pid file of a dead server whose pid belongs to a zombie or a stranger by now."""
+    def _drop_stale_pids(self) -> None:
+        """Remove the pid files of a dead server whose pid belongs to a zombie or a stranger by now."""
         import psutil  # type: ignore[import-untyped, unused-ignore] # noqa: PLC0415 - comes with the extra
 
-        file = self.pgdata / "postmaster.pid"
-        try:
-            process = psutil.Process(int(file.read_text().split()[0]))
-            alive = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
-        except (FileNotFoundError, IndexError, psutil.Error):
-            return  # PostgreSQL copes with these itself
-        if not alive:
-            file.unlink()
+        for file in (self.pgdata / "postmaster.pid", self.socket_dir / f"{SOCKET_NAME}.lock"):
+            try:
+                process = psutil.Process(int(file.read_text().split()[0]))
+                alive = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+            except (FileNotFoundError, IndexError, psutil.Error):
+                continue  # PostgreSQL copes with these itself
+            if not alive:
+                file.unlink()
 
     def _write_url(self) -> str:
         url = f"postgresql://postgres@/postgres?host={quote(str(self.socket_dir))}&port=5432"
