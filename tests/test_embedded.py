@@ -181,9 +181,11 @@ def test_pid_files_with_a_strangers_pid_are_no_server(data_dir: Path) -> None:
 
 
 async def test_dead_postmaster_is_back_within_5_seconds(data_dir: Path) -> None:
-    """keep_alive restarts a server killed with -9, at the same address."""
+    """keep_alive restarts a server killed with -9, at the same address, though a query still runs."""
     server = EmbeddedPostgres(data_dir)
     url = server.start()
+    query = asyncio.create_task(answer(url, "select count(*) from generate_series(1, 1000000000)"))
+    await asyncio.sleep(0.5)
     watch = asyncio.create_task(server.keep_alive())
     try:
         os.kill(postmaster(data_dir), signal.SIGKILL)
@@ -197,6 +199,8 @@ async def test_dead_postmaster_is_back_within_5_seconds(data_dir: Path) -> None:
     finally:
         watch.cancel()
         server.stop()
+    with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+        await query
     assert not is_up(data_dir)
 
 

@@ -17,7 +17,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -152,7 +152,7 @@ class EmbeddedPostgres:
                 words = server_log.read_text(errors="replace")[-2000:] if server_log.exists() else ""
                 raise RuntimeError(f"PostgreSQL in {self.pgdata} does not start. Its log ends:\n{words}")
             if state != REJECTING:
-                self._drop_stale_pids()
+                self._clear_after_the_dead()
                 _own_folder(self.socket_dir)
                 options = shlex.join(["-k", str(self.socket_dir)])
                 self._run(
@@ -176,10 +176,11 @@ class EmbeddedPostgres:
                 return False
             return True
 
-    def _drop_stale_pids(self) -> None:
-        """Remove the pid files of a dead server whose pid belongs to a zombie or a stranger by now."""
+    def _clear_after_the_dead(self) -> None:
+        """Remove what keeps a new server from starting after the old one was killed."""
         import psutil  # type: ignore[import-untyped, unused-ignore] # noqa: PLC0415 - comes with the extra
 
+        # The pid it left may belong to a zombie or a stranger by now.
         for file in (self.pgdata / "postmaster.pid", self.socket_dir / f"{SOCKET_NAME}.lock"):
             try:
                 process = psutil.Process(int(file.read_text().split()[0]))
@@ -188,6 +189,15 @@ class EmbeddedPostgres:
                 continue  # PostgreSQL copes with these itself
             if not alive:
                 file.unlink()
+        # A backend in the midst of a long query does not notice that its server is gone.
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, IndexError):
+                if (
+                    process.cmdline()[0].startswith("postgres: ")
+                    and process.cwd() == str(self.pgdata)
+                    and psutil.Process(process.ppid()).name() != "postgres"
+                ):
+                    process.kill()
 
     def _write_url(self) -> str:
         url = f"postgresql://postgres@/postgres?host={quote(str(self.socket_dir))}&port=5432"
