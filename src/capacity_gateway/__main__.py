@@ -1,0 +1,307 @@
+"""The command line."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import uvicorn
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from capacity_gateway.app import application
+from capacity_gateway.demo import load_demo
+from capacity_gateway.domains.competitions import KIND, ReservationSuccess
+from capacity_gateway.embedded import EmbeddedPostgres
+from capacity_gateway.kernel.capacity import Capacity
+from capacity_gateway.kernel.commands import Attribution, Backfill
+from capacity_gateway.kernel.database import Database, application_url
+from capacity_gateway.kernel.migrations import migrate as migrate_database
+from capacity_gateway.kernel.outcomes import CapacityChange
+from capacity_gateway.kernel.reads import Reads
+from capacity_gateway.kernel.reconciliation import Reconciliation
+from capacity_gateway.kernel.vocabulary import PoolKind
+from capacity_gateway.login import demo_tokens, mint
+from capacity_gateway.schema import sdl
+from capacity_gateway.settings import Settings, settings
+
+cli = App(name="capacity-gateway", help="The one place where capacity is taken and given back.")
+said = Console(stderr=True)
+"""What a person reads while it works; results go to the standard output."""
+
+GRACE_SECONDS = 5  # to finish work in flight at a stop: longer than the deadline of any call
+
+Tenant = Annotated[str | None, Parameter(help="The tenant; absent = CAPACITY_DEFAULT_TENANT.")]
+
+
+@cli.command
+def up(*, host: str | None = None, port: int | None = None) -> None:
+    """Start everything: database, migrations, demo data, gateway. Ctrl-C stops it all.
+
+    Args:
+        host: Where to listen; absent = CAPACITY_HOST, or 127.0.0.1.
+        port: On which port; absent = CAPACITY_PORT, or 8000.
+    """
+    knobs = settings()
+    embedded = None if knobs.database_url else EmbeddedPostgres(knobs.data_dir)
+    stop_on_sigterm()
+    try:
+        if embedded:
+            with said.status(f"Starting PostgreSQL in {knobs.data_dir}"):
+                owner_url = database_url = embedded.start()
+        else:
+            owner_url, database_url = owner_address(knobs), str(knobs.database_url)
+        seed = knobs.seed_demo if knobs.seed_demo is not None else embedded is not None
+        with said.status("Bringing the database up to date"):
+            asyncio.run(prepare(knobs, owner_url, database_url, seed=seed))
+        asyncio.run(listen(knobs, database_url, host=host, port=port, embedded=embedded))
+    except KeyboardInterrupt:
+        said.print("Stopped.")
+    finally:
+        if embedded:
+            embedded.stop()
+
+
+@cli.command
+def serve(*, host: str | None = None, port: int | None = None) -> None:
+    """Serve from a database that is up to date.
+
+    Args:
+        host: Where to listen; absent = CAPACITY_HOST, or 127.0.0.1.
+        port: On which port; absent = CAPACITY_PORT, or 8000.
+    """
+    stop_on_sigterm()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(listen(settings(), address(settings()), host=host, port=port, embedded=None))
+
+
+@cli.command
+def migrate() -> None:
+    """Bring the database's tables and functions up to date, and make the application role."""
+    knobs = settings()
+    applied = asyncio.run(migrate_database(owner_address(knobs), knobs.database_url))
+    said.print(f"Applied: {', '.join(applied)}" if applied else "Nothing to do: the database is up to date.")
+
+
+@cli.command
+def token(
+    *,
+    sub: str,
+    role: str | None = None,
+    tenant: Tenant = None,
+    claim: list[str] | None = None,
+    ttl_seconds: int = 86_400,
+) -> None:
+    """Print a login and nothing else, signed with this gateway's secret.
+
+    Args:
+        sub: The holder, and the ledger's actor.
+        role: admin, director, studio, organizer or service; absent = attendee.
+        tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+        claim: A further claim as NAME=VALUE, such as studioId=42; may be given several times.
+        ttl_seconds: How long it holds.
+    """
+    further = dict(pair.partition("=")[::2] for pair in claim or [])
+    claims = {"sub": sub, "role": role, "tenant": tenant, **further}
+    print(mint(settings(), claims, ttl_seconds=ttl_seconds))  # noqa: T201 - the command's result
+
+
+@cli.command
+def reconcile(
+    *,
+    kind: PoolKind | None = None,
+    tenant: Tenant = None,
+    threshold: int = 5,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Compare every counter with its ledger; exit 1 when one is off by more than the threshold.
+
+    Args:
+        kind: One kind of pools; absent = all.
+        tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+        threshold: How far a counter may be off.
+        as_json: Print JSON instead of a table.
+    """
+    found = asyncio.run(reconcile_all(tenant, kind))
+    rows = [
+        {
+            "pool": pool_id,
+            "title": title,
+            "total": r.total,
+            "available": r.actual_available,
+            "ledger": r.expected_available,
+            "discrepancy": r.discrepancy,
+            "entries": r.ledger_entry_count,
+            "problems": [problem.message for problem in r.problems],
+        }
+        for pool_id, title, r in found
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2))  # noqa: T201 - the command's result
+    else:
+        table = Table("Pool", "Total", "Available", "By ledger", "Discrepancy", "Entries", "Problems")
+        for row in rows:
+            cells = (row[name] for name in ("total", "available", "ledger", "discrepancy", "entries"))
+            table.add_row(row["title"] or row["pool"], *map(str, cells), "\n".join(row["problems"]))
+        Console().print(table)
+    sys.exit(any(abs(r.discrepancy) > threshold for _, _, r in found))
+
+
+@cli.command
+def backfill(reservation_id: str, /, *, note: str | None = None, tenant: Tenant = None) -> None:
+    """Write the ledger entry that a reservation lacks; its counter stays as it is.
+
+    Args:
+        reservation_id: The orphan, as reconcile names it.
+        note: Why, for the ledger.
+        tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+    """
+
+    async def run() -> CapacityChange | str:
+        async with gateway() as (_, capacity):
+            by = Attribution(operation="backfill", actor="command line", note=note)
+            command = Backfill(kind=KIND, claim_id=reservation_id)
+            tenant_id = tenant or settings().default_tenant
+            outcome = await capacity.submit(tenant_id, [command], by, ReservationSuccess)
+            return outcome if isinstance(outcome, CapacityChange) else outcome.message
+
+    outcome = asyncio.run(run())
+    if isinstance(outcome, str):
+        fail(outcome)
+    if outcome.replayed:
+        said.print("Nothing to do: no entry is missing.")
+    for entry in outcome.entries:
+        said.print(f"Entry {entry.id}: {entry.change:+d}, effective {entry.effective_at:%Y-%m-%d %H:%M:%S}.")
+
+
+@cli.command
+def export_schema(*, output: Path | None = None) -> None:
+    """Print the GraphQL schema, or write it to a file.
+
+    Args:
+        output: The file.
+    """
+    if output is None:
+        print(sdl(), end="")  # noqa: T201 - the command's result
+    else:
+        output.write_text(sdl())
+
+
+def address(knobs: Settings) -> str:
+    """The database to serve from: the setting, or the embedded one of the data folder."""
+    file = knobs.data_dir / "database-url"
+    if knobs.database_url:
+        return knobs.database_url
+    if file.exists():
+        return file.read_text().strip()
+    fail("There is no database: set CAPACITY_DATABASE_URL, or start one with `capacity-gateway up`.")
+
+
+def owner_address(knobs: Settings) -> str:
+    """The database as its owner reaches it."""
+    return knobs.admin_database_url or address(knobs)
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong and exit 2."""
+    said.print(f"[red]{message}[/red]")
+    sys.exit(2)
+
+
+@asynccontextmanager
+async def gateway() -> AsyncIterator[tuple[Database, Capacity]]:
+    """The kernel over the configured database, for commands."""
+    async with Database.open(await application_url(address(settings())), connections_max=2) as database:
+        yield database, Capacity(database, deadline_seconds=settings().deadline_seconds)
+
+
+async def prepare(knobs: Settings, owner_url: str, database_url: str, *, seed: bool) -> None:
+    """Migrate, and load the demo where it is wanted and missing."""
+    await migrate_database(owner_url, database_url)
+    if seed:
+        async with Database.open(await application_url(database_url), connections_max=2) as database:
+            await load_demo(Capacity(database, deadline_seconds=knobs.deadline_seconds), knobs.default_tenant)
+
+
+async def reconcile_all(
+    tenant: str | None, kind: PoolKind | None
+) -> list[tuple[str, str | None, Reconciliation]]:
+    """Id, title and reconciliation of every pool of a tenant, or of those of one kind."""
+    found = []
+    async with gateway() as (database, capacity):
+        last = None
+        while True:
+            reads = Reads(database, capacity, tenant or settings().default_tenant)
+            pools = await reads.pools_page([kind] if kind else PoolKind, after=last, limit=100)
+            for pool in pools:
+                found.append((str(pool.id), pool.title, await reads.reconciliation(pool.id)))
+                last = pool.id
+            await reads.close()
+            if not pools:
+                return found
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with our greeting once it listens."""
+
+    async def startup(self, sockets: list[object] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            greet(settings(), f"http://{self.config.host}:{self.config.port}")
+
+
+async def listen(
+    knobs: Settings, database_url: str, *, host: str | None, port: int | None, embedded: EmbeddedPostgres | None
+) -> None:
+    """Serve until told to stop; an embedded database is kept alive meanwhile."""
+    server = Server(
+        uvicorn.Config(
+            application(knobs, database_url),
+            host=host or knobs.host,
+            port=port or knobs.port,
+            log_level="warning",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            limit_concurrency=1024,
+        )
+    )
+    keeper = asyncio.create_task(embedded.keep_alive()) if embedded else None
+    try:
+        await server.serve()
+    finally:
+        if keeper:
+            keeper.cancel()
+
+
+def greet(knobs: Settings, url: str) -> None:
+    """Say where to go, and hand out a login for each role where the secret is one of our own making."""
+    said.print(f"\n[bold green]Capacity gateway[/bold green] {url}/graphql", highlight=False)
+    if knobs.jwt_secret or knobs.production:
+        return
+    said.print("Logins for a day, as [bold]Authorization: Bearer …[/bold]\n", highlight=False)
+    for role, text in demo_tokens(knobs).items():
+        said.print(f"[bold]{role}[/bold] {text}\n", highlight=False, soft_wrap=True)
+    said.print("Ctrl-C stops it.")
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM unwind the stack like Ctrl-C, so that what was started is stopped."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The Starlette application: GraphQL, and what operators ask."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from capacity_gateway import graphiql
+from capacity_gateway.endpoint import Endpoint
+from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
+from capacity_gateway.settings import Settings
+
+UNANSWERABLE = (*CONNECTION_LOST, NoConnection)
+
+
+class LastingFiles(StaticFiles):
+    """Files whose URLs change with their contents, so that they may be kept for ever."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        """The file, with its long life."""
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def application(settings: Settings, database_url: str) -> Starlette:
+    """The gateway over one database.
+
+    Args:
+        settings: all knobs.
+        database_url: of the application role, or of an owner or superuser, out of which the role is taken.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            url = await application_url(database_url)
+            app.state.database = await stack.enter_async_context(Database.open(url))
+            app.state.endpoint = Endpoint(settings, app.state.database)
+            yield
+
+    routes = [
+        Route("/graphql", GraphQLRoute()),
+        Route("/", lambda _: RedirectResponse("/graphql")),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+    ]
+    if not settings.production:
+        routes.insert(0, Mount("/graphql/assets", LastingFiles(directory=graphiql.ASSETS)))  # type: ignore[arg-type]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+class GraphQLRoute:
+    """Hands over to the endpoint that the lifespan made."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await scope["app"].state.endpoint(scope, receive, send)
+
+
+async def healthz(_: Request) -> Response:
+    """Is the process alive?"""
+    return PlainTextResponse("alive\n")
+
+
+async def readyz(request: Request) -> Response:
+    """May it take traffic? 503 with the reasons when not: the database is away, or its settings are unsafe."""
+    try:
+        problems = await request.app.state.database.unsafe_settings()
+    except UNANSWERABLE:
+        problems = ["the database does not answer"]
+    return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)

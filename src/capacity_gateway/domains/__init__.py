@@ -1,0 +1,1 @@
+"""What is counted: one thin file for each, none knows another."""

@@ -1,0 +1,275 @@
+"""Pools of any kind: their numbers, their ledgers, and their quotas."""
+
+import asyncio
+from typing import Annotated
+
+import strawberry
+
+from capacity_gateway.kernel.commands import Close, Define, Open, Resize
+from capacity_gateway.kernel.context import Info
+from capacity_gateway.kernel.errors import Forbidden
+from capacity_gateway.kernel.ledger import LedgerConnection, LedgerFilter
+from capacity_gateway.kernel.outcomes import (
+    DefinePoolResult,
+    GatewayBusyError,
+    IdempotencyConflictError,
+    InvalidInputError,
+    InvalidTransitionError,
+    NotFoundError,
+    PoolSuccess,
+    QuotaBelowUseError,
+)
+from capacity_gateway.kernel.paging import Connection, Edge, connect, page_size, read_cursor
+from capacity_gateway.kernel.pools import Claim, Pool, page_of_pools
+from capacity_gateway.kernel.reconciliation import Reconciliation
+from capacity_gateway.kernel.submission import at_least, submit
+from capacity_gateway.kernel.vocabulary import PoolKind
+
+
+@strawberry.input
+class DefinePoolInput:
+    """A pool to be made."""
+
+    kind: PoolKind
+    """What is counted."""
+    ref: strawberry.ID
+    """Its id outside."""
+    title: str | None = None
+    """A name for people."""
+    quota: int | None = None
+    """How many there are."""
+    unlimited: bool = False
+    """No limit at all; then quota must be absent."""
+    oversell_max: int = 0
+    """How far beyond the quota it may go by itself."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class SetQuotaInput:
+    """A new quota for a pool."""
+
+    kind: PoolKind
+    """What is counted."""
+    ref: strawberry.ID
+    """Its id outside."""
+    quota: int | None = None
+    """Null or absent: unchanged."""
+    unlimited: bool = False
+    """No limit any more; then quota must be absent."""
+    oversell_max: int | None = None
+    """How far beyond the quota it may go by itself. Null or absent: unchanged."""
+    allow_below_use: bool = False
+    """Shrink below what is in use, knowingly: nothing is taken until there is room again."""
+    note: str | None = None
+    """Why, for the ledger."""
+    idempotency_key: str
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class PoolRefInput:
+    """A pool."""
+
+    kind: PoolKind
+    """What is counted."""
+    ref: strawberry.ID
+    """Its id outside."""
+    note: str | None = None
+    """Why."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+PoolResult = Annotated[
+    PoolSuccess | NotFoundError | InvalidInputError | IdempotencyConflictError | GatewayBusyError,
+    strawberry.union("DefinePoolResult", description="The pool, or why it was not made."),
+]
+PoolResult = Annotated[
+    PoolSuccess
+    | QuotaBelowUseError
+    | InvalidTransitionError
+    | NotFoundError
+    | InvalidInputError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("PoolResult", description="The pool, or why it was not changed."),
+]
+
+
+def may_govern(info: Info, kind: PoolKind) -> None:
+    """Check that the caller may make and change pools of this kind."""
+    info.context.caller.require("admin", "director")
+    if kind not in info.context.caller.audits:
+        raise Forbidden
+
+
+def both_given(given: DefinePoolInput | SetQuotaInput) -> InvalidInputError | None:
+    """The refusal of a limit on what has none."""
+    if given.unlimited and given.quota is not None:
+        return InvalidInputError(field="quota", message="quota must be absent when unlimited is true")
+    return None
+
+
+def none_given(given: DefinePoolInput) -> InvalidInputError | None:
+    """The refusal of neither a limit nor the word that there is none."""
+    if not given.unlimited and given.quota is None:
+        return InvalidInputError(field="quota", message="quota must be given, or unlimited be true")
+    return None
+
+
+@strawberry.type
+class PoolQueries:
+    """Reads of pools of any kind."""
+
+    @strawberry.field
+    async def capacity(self, info: Info, kind: PoolKind, ref: strawberry.ID) -> Pool | None:
+        """One pool; null when there is none."""
+        _ = info.context.caller
+        return await info.context.reads.find_pool(kind.pool_id(ref))
+
+    @strawberry.field
+    async def pools(
+        self, info: Info, kind: PoolKind | None = None, first: int = 50, after: str | None = None
+    ) -> Connection[Pool]:
+        """The tenant's pools, in the order of their ids."""
+        return await page_of_pools(info, kind, first, after)
+
+    @strawberry.field
+    async def ledger(
+        self,
+        info: Info,
+        kind: PoolKind,
+        ref: strawberry.ID,
+        first: int = 50,
+        after: str | None = None,
+        filter: LedgerFilter | None = None,  # noqa: A002 - the contract's name
+    ) -> LedgerConnection | None:
+        """A pool's history, newest first; null when there is no such pool or the caller may not read it."""
+        pool = await info.context.reads.find_pool(kind.pool_id(ref))
+        if pool is None:
+            return None
+        return await info.context.reads.ledger(pool, info.context.caller, first, after, filter)
+
+    @strawberry.field
+    async def ledger_activity(
+        self,
+        info: Info,
+        kind: PoolKind | None = None,
+        first: int = 50,
+        after: str | None = None,
+        filter: LedgerFilter | None = None,  # noqa: A002 - the contract's name
+    ) -> LedgerConnection | None:
+        """The latest entries over all pools of the tenant whose ledgers the caller may read."""
+        kinds = _audited(info, kind)
+        return await info.context.reads.activity(kinds, first, after, filter)
+
+    @strawberry.field
+    async def reconcile(
+        self,
+        info: Info,
+        kind: PoolKind | None = None,
+        ref: strawberry.ID | None = None,
+        first: int = 50,
+        after: str | None = None,
+    ) -> Connection[Reconciliation] | None:
+        """Counter against ledger, for one pool or page by page for all that the caller may audit."""
+        kinds = _audited(info, kind)
+        size = page_size(first)
+        (last,) = read_cursor(after, str)
+        reads = info.context.reads
+        if kind is not None and ref is not None:
+            pool = await reads.find_pool(kind.pool_id(ref))
+            pools = [pool] if pool else []
+        else:
+            pools = await reads.pools_page(kinds, after=last, limit=size + 1)
+        page = connect(pools, lambda pool: (pool.id,), first=size, after=after)
+        found = await asyncio.gather(*(reads.reconciliation(edge.node.id) for edge in page.edges))
+        edges = [Edge(cursor=edge.cursor, node=node) for edge, node in zip(page.edges, found, strict=True)]
+        return Connection(edges=edges, page_info=page.page_info)
+
+    @strawberry.field
+    async def my_claims(
+        self, info: Info, kind: PoolKind | None = None, first: int = 50, after: str | None = None
+    ) -> Connection[Claim]:
+        """The caller's own live claims over all pools, newest first."""
+        size = page_size(first)
+        last = read_cursor(after, str, str)
+        holders = info.context.caller.holders
+        claims = await info.context.reads.claims_of_holders(holders, kind, after=last, limit=size + 1)
+        return connect(claims, lambda claim: (claim.created_at.isoformat(), claim.id), first=size, after=after)
+
+
+def _audited(info: Info, kind: PoolKind | None) -> list[PoolKind]:
+    """The kinds asked for, of those whose ledgers the caller may read."""
+    kinds = [k for k in PoolKind if k in info.context.caller.audits and kind in (None, k)]
+    if not kinds:
+        raise Forbidden
+    return kinds
+
+
+@strawberry.type
+class PoolMutations:
+    """Changes to pools of any kind."""
+
+    @strawberry.mutation
+    async def define_pool(self, info: Info, input: DefinePoolInput) -> DefinePoolResult | None:  # noqa: A002
+        """Make a pool. The same again with the same id is a replay."""
+        may_govern(info, input.kind)
+        return await submit(
+            info,
+            input,
+            Define(
+                kind=input.kind,
+                pool_id=input.kind.pool_id(input.ref),
+                title=input.title,
+                quota=input.quota,
+                oversell_max=input.oversell_max,
+                definition={"title": input.title, "quota": input.quota, "oversell_max": input.oversell_max},
+            ),
+            success=PoolSuccess,
+            checks=[
+                both_given(input),
+                none_given(input),
+                at_least("quota", input.quota, 0),
+                at_least("oversellMax", input.oversell_max, 0),
+            ],
+        )
+
+    @strawberry.mutation
+    async def set_quota(self, info: Info, input: SetQuotaInput) -> PoolResult | None:  # noqa: A002
+        """Raise, lower or lift a quota. Nobody is thrown out."""
+        may_govern(info, input.kind)
+        return await submit(
+            info,
+            input,
+            Resize(
+                kind=input.kind,
+                pool_id=input.kind.pool_id(input.ref),
+                quota=input.quota,
+                unlimited=input.unlimited,
+                oversell_max=input.oversell_max,
+                allow_below_use=input.allow_below_use,
+            ),
+            success=PoolSuccess,
+            checks=[
+                both_given(input),
+                at_least("quota", input.quota, 0),
+                at_least("oversellMax", input.oversell_max, 0),
+            ],
+        )
+
+    @strawberry.mutation
+    async def close_pool(self, info: Info, input: PoolRefInput) -> PoolResult | None:  # noqa: A002
+        """Let nobody in any more; giving back still works."""
+        may_govern(info, input.kind)
+        command = Close(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
+        return await submit(info, input, command, success=PoolSuccess)
+
+    @strawberry.mutation
+    async def open_pool(self, info: Info, input: PoolRefInput) -> PoolResult | None:  # noqa: A002
+        """Let people in again."""
+        may_govern(info, input.kind)
+        command = Open(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
+        return await submit(info, input, command, success=PoolSuccess)

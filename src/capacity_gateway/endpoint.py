@@ -1,0 +1,203 @@
+"""GraphQL over HTTP: what comes in is checked, what goes out is formatted, and nothing else gets out."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+from cross_web import HTTPException
+from graphql import GraphQLError, GraphQLSyntaxError
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
+from strawberry.types import ExecutionResult
+
+from capacity_gateway import graphiql
+from capacity_gateway.kernel.capacity import Capacity
+from capacity_gateway.kernel.context import Caller, Context
+from capacity_gateway.kernel.database import Database
+from capacity_gateway.kernel.reads import Reads
+from capacity_gateway.login import Login, demo_tokens
+from capacity_gateway.schema import schema
+from capacity_gateway.settings import Settings
+
+log = structlog.get_logger()
+
+CODES = {
+    400: "BAD_REQUEST",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "PAYLOAD_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+}
+BODY_BYTES_MAX = 64 * 1024
+NESTING_MAX = 64
+
+
+class Endpoint(GraphQL[Context, None]):
+    """`/graphql`: queries by GET and POST, mutations by POST, GraphiQL for a browser."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        super().__init__(schema(), graphql_ide=None if settings.production else "graphiql")
+        self._settings = settings
+        self._database = database
+        self._capacity = Capacity(database, deadline_seconds=settings.deadline_seconds)
+        self._login = Login(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong, in GraphQL's own form."""
+        request = Request(scope, receive)
+        try:
+            response = await self.run(request)
+        except HTTPException as error:
+            response = refuse(error.status_code, error.reason)
+        except Exception as error:  # noqa: BLE001 - the last line: masked here, whole in the log
+            response = Response(orjson.dumps({"errors": [masked(error)]}), 500, media_type="application/json")
+        await response(scope, receive, send)
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
+        """What the resolvers of this request find in `info.context`."""
+        asking = self._login.caller(request.headers.get("authorization"))
+        tenant = asking.tenant if isinstance(asking, Caller) else ""
+        return Context(
+            asking=asking,
+            capacity=self._capacity,
+            reads=Reads(self._database, self._capacity, tenant),
+            header_key=request.headers.get("x-idempotency-key"),
+        )
+
+    async def execute_operation(self, *args: Any, context: Context, **kwargs: Any) -> Any:
+        """Execute, and give back the connection that was read from."""
+        try:
+            return await super().execute_operation(*args, context=context, **kwargs)
+        finally:
+            await context.reads.close()
+
+    async def render_graphql_ide(self, request: Request) -> Response:  # noqa: ARG002 - the base's signature
+        """GraphiQL with an example a tab, and where the secret is one of our own making, a demo login in each."""
+        tokens = {} if self._settings.jwt_secret else demo_tokens(self._settings)
+        return HTMLResponse(
+            graphiql.page(tokens),
+            headers={
+                "content-security-policy": graphiql.CONTENT_SECURITY_POLICY,
+                "cache-control": "no-store",
+            },
+        )
+
+    async def parse_http_body(self, request: Any) -> GraphQLRequestData | list[GraphQLRequestData]:
+        """The operation in a request; HTTPException with the right status where there is none."""
+        if request.method == "POST":
+            media_type = (request.content_type or "").partition(";")[0].strip().lower()
+            if media_type != "application/json":
+                raise HTTPException(415, "The body must be application/json")
+            body = await request.get_body()
+            if len(body) > BODY_BYTES_MAX:
+                raise HTTPException(413, f"The body must not exceed {BODY_BYTES_MAX} bytes")
+            data = read_object(body)
+        else:
+            data = dict(request.query_params)
+            for name in ("variables", "extensions"):
+                data[name] = read_object(data[name].encode()) if data.get(name) else None
+        query, variables = data.get("query"), data.get("variables")
+        operation_name, extensions = data.get("operationName"), data.get("extensions")
+        if not isinstance(query, str) or not query:
+            raise HTTPException(400, "query must be a text")
+        if not isinstance(operation_name, str | None):
+            raise HTTPException(400, "operationName must be a text")
+        if not isinstance(variables, dict | None) or not isinstance(extensions, dict | None):
+            raise HTTPException(400, "variables and extensions must be objects")
+        return GraphQLRequestData(
+            query=query, variables=variables, operation_name=operation_name, extensions=extensions
+        )
+
+    async def process_result(self, request: Any, result: ExecutionResult, **_: Any) -> GraphQLHTTPResponse:  # noqa: ARG002
+        """The answer as callers get it, with at most one error that is not a field's own."""
+        answer: GraphQLHTTPResponse = {"data": result.data}
+        if result.errors:
+            errors = result.errors if result.data is not None else result.errors[:1]
+            answer["errors"] = [formatted(error) for error in errors]
+        return answer
+
+    def encode_json(self, data: object) -> bytes:
+        """JSON as bytes."""
+        return orjson.dumps(data)
+
+
+def refuse(status: int, message: str) -> Response:
+    """An answer to what is no GraphQL request."""
+    error = {"message": message, "extensions": {"code": CODES.get(status, "BAD_REQUEST")}}
+    return Response(orjson.dumps({"errors": [error]}), status, media_type="application/json")
+
+
+def formatted(error: GraphQLError) -> dict[str, Any]:
+    """A top-level error as the contract lists them; a bug is masked, and its whole story goes to the log."""
+    if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
+        return masked(error.original_error, error)
+    shown = dict(error.formatted)
+    if isinstance(error, GraphQLSyntaxError):
+        code = "GRAPHQL_PARSE_FAILED"
+    else:
+        code = "GRAPHQL_VALIDATION_FAILED"
+    shown["extensions"] = {"code": code, **(error.extensions or {})}
+    return shown
+
+
+def masked(error: Exception, located: GraphQLError | None = None) -> dict[str, Any]:
+    """What a caller may know of a bug: an id to ask for, under which the log has the rest."""
+    request_id = str(uuid.uuid4())
+    log.error("unexpected error", request_id=request_id, exc_info=error)
+    shown: dict[str, Any] = {"message": "An unexpected error; ask for it by its requestId"}
+    if located is not None and located.path:
+        shown["path"] = located.path
+    return shown | {"extensions": {"code": "INTERNAL", "requestId": request_id}}
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """A JSON object, read strictly.
+
+    Raises:
+        HTTPException: 400, for whatever else it is: no JSON, no object, bad UTF-8, NaN, repeated names, NUL or
+            lone surrogates in texts, nesting over 64, numbers past all bounds.
+    """
+    try:
+        data = json.loads(body.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
+        _check(data, NESTING_MAX)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "The body must be a JSON object") from error
+    if isinstance(data, list):
+        raise HTTPException(400, "One operation at a time")
+    if not isinstance(data, dict):
+        raise HTTPException(400, "The body must be a JSON object")
+    return data
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check(value: Any, nesting_left: int) -> None:
+    if nesting_left < 0:
+        raise ValueError("nested too deeply")
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate is a ValueError
+        if "\0" in value:
+            raise ValueError("NUL in a text")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            _check(name, nesting_left)
+            _check(inner, nesting_left - 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check(inner, nesting_left - 1)

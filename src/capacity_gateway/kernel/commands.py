@@ -1,0 +1,218 @@
+"""What can be asked of the kernel. A command is plain data; `capacity.apply` in SQL decides it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribution:
+    """Who asks, by which operation, under which key: the same for all commands of a request."""
+
+    operation: str
+    actor: str | None
+    key: str | None = None
+    fingerprint: str | None = None
+    """Of the input and the actor; the same key with another one is a conflict."""
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command, for one outcome."""
+
+    verb: ClassVar[str]
+
+    kind: PoolKind
+    effective_at: datetime | None = None
+    """Imports only: when it really happened."""
+
+    def fields(self) -> dict[str, Any]:
+        """The command as `capacity.command` in SQL names its fields, without what is unset."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("local")}
+        return {"verb": self.verb} | {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Define(Command):
+    """Make a pool; the same definition again is a replay."""
+
+    verb = "define"
+    pool_id: str
+    title: str | None = None
+    quota: int | None = None
+    oversell_max: int = 0
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize(Command):
+    """Change a pool's quota, or how far beyond it the pool may go."""
+
+    verb = "resize"
+    reason: LedgerReason = LedgerReason.QUOTA_CHANGE
+    pool_id: str
+    quota: int | None = None
+    unlimited: bool = False
+    oversell_max: int | None = None
+    allow_below_use: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close(Command):
+    """Let nobody in any more; giving back still works."""
+
+    verb = "close"
+    pool_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open(Command):
+    """Let people in again."""
+
+    verb = "open"
+    pool_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expire(Command):
+    """Settle what is due in a pool; every command to the pool does that too."""
+
+    verb = "expire"
+    pool_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimCommand(Command):
+    """A command about one claim.
+
+    The stage and the facts are the domain's own: compared and set under the pool's lock, opaque to the kernel.
+    """
+
+    claim_id: str
+    only_holder: str | None = None
+    """Anybody else's claim does not exist."""
+    from_stages: Sequence[str] | None = None
+    to_stage: str | None = None
+    done_stages: Sequence[str] | None = None
+    """In one of these, with done_facts, it has been done already."""
+    done_facts: dict[str, Any] | None = None
+    needs_fact: str | None = None
+    facts: dict[str, Any] | None = None
+    """Facts to set; None takes one away."""
+    quantity_field: str = field(default="quantity", metadata={"local": True})
+    """How the caller's input calls the quantity, for refusals that name it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewClaim(ClaimCommand):
+    """A command that makes its claim, or where the pool is not named takes up one that waits."""
+
+    pool_id: str | None = None
+    holder: str | None = None
+    subject: str | None = None
+    title: str | None = None
+    quantity: int
+    tally: str | None = None
+    """A fact that sums up what was ever taken."""
+    overbook: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait(NewClaim):
+    """Ask for capacity without taking any."""
+
+    verb = "wait"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold(NewClaim):
+    """Take for a while."""
+
+    verb = "hold"
+    reason: LedgerReason = LedgerReason.HOLD
+    ttl_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Take(NewClaim):
+    """Hold and confirm at once."""
+
+    verb = "take"
+    reason: LedgerReason
+    unledgered: bool = False
+    """Imports only: the legacy moved its counter and wrote no entry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirm(ClaimCommand):
+    """Make a hold final; with a quantity, that part of it, and the rest is given back."""
+
+    verb = "confirm"
+    reason: LedgerReason = LedgerReason.CONFIRM
+    quantity: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release(ClaimCommand):
+    """Give back: all, which ends the claim, or so many of it."""
+
+    verb = "release"
+    reason: LedgerReason
+    quantity: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adjust(ClaimCommand):
+    """Bring a claim to a quantity, up or down; without `reason` it may only go down."""
+
+    verb = "adjust"
+    reason: LedgerReason | None = None
+    other_reason: LedgerReason | None = None
+    """Of going down."""
+    quantity: int | None = None
+    quantity_fact: str | None = None
+    """Take the quantity from this fact of the claim."""
+    relative: bool = False
+    """Add it to what the claim has."""
+    remember: str | None = None
+    """Keep the quantity as it was before in this fact."""
+    tally: str | None = None
+    overbook: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move(ClaimCommand):
+    """Take a claim with all it has to another pool."""
+
+    verb = "move"
+    reason: LedgerReason = LedgerReason.MOVE_OUT
+    other_reason: LedgerReason = LedgerReason.MOVE_IN
+    to_pool_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ClaimCommand):
+    """Change a claim's stage or facts; moves no capacity."""
+
+    verb = "stage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backfill(ClaimCommand):
+    """Write the entry that a claim lacks, counting from when it was confirmed; the counter stays as it is."""
+
+    verb = "backfill"
+    reason: LedgerReason = LedgerReason.BACKFILL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refuse(Command):
+    """Remember a refusal that was found before the database was asked, so that it is final for its key."""
+
+    verb = "refuse"
+    definition: dict[str, str]
+    """The field and the message."""

@@ -1,0 +1,70 @@
+"""What every resolver finds in `info.context`: who asks, the one door for changes, and one snapshot for reads."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import strawberry
+
+from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
+from capacity_gateway.kernel.vocabulary import PoolKind
+
+if TYPE_CHECKING:
+    from capacity_gateway.kernel.capacity import Capacity
+    from capacity_gateway.kernel.reads import Reads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who asks."""
+
+    tenant: str
+    holder: str | None = None
+    """The login's subject: the holder of claims and the ledger's actor; None = anonymous."""
+    role: str | None = None
+    """None = attendee, for itself."""
+    studio: str | None = None
+    organization: str | None = None
+    audits: frozenset[PoolKind] = frozenset()
+    """The kinds whose whole ledgers the caller may read."""
+
+    @property
+    def holders(self) -> list[str]:
+        """The holders whose claims are the caller's own."""
+        return [holder for holder in (self.holder, self.studio) if holder]
+
+    def require(self, *roles: str) -> None:
+        """Check for one of these roles.
+
+        Raises:
+            Unauthenticated: without a login.
+            Forbidden: with another role.
+        """
+        if self.holder is None:
+            raise Unauthenticated
+        if self.role not in roles:
+            raise Forbidden
+
+
+@dataclass
+class Context:
+    """One request."""
+
+    asking: Caller | Unauthenticated
+    capacity: "Capacity"
+    reads: "Reads"
+    header_key: str | None = None
+    """The X-Idempotency-Key header, where the document has a single mutation."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks.
+
+        Raises:
+            Unauthenticated: when a login was shown that does not hold.
+        """
+        if isinstance(self.asking, Unauthenticated):
+            raise self.asking
+        return self.asking
+
+
+Info = strawberry.Info[Context, None]

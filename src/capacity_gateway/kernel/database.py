@@ -1,0 +1,143 @@
+"""Connections to PostgreSQL, and what its errors mean to a caller. Nothing but the kernel names asyncpg."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import aiosql
+import asyncpg
+
+SQL = Path(__file__).parents[1] / "sql"
+QUERIES = aiosql.from_path(SQL / "queries", "asyncpg", kwargs_only=True)
+
+APPLICATION_ROLE = "capacity_app"
+
+NOT_APPLIED = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""The server said that nothing was applied; the same key may be sent again."""
+
+ROLLED_BACK = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""Rolled back because of a neighbour; sent again at once."""
+
+TAKEN_MEANWHILE = (asyncpg.UniqueViolationError,)
+"""An id or a key was used at the same moment; sent again, it is seen. If it stays it is a bug."""
+
+CONNECTION_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # how asyncpg reports a backend that died (measured)
+    OSError,
+    TimeoutError,
+)
+"""Perhaps applied, perhaps not: only the same key, sent again, can tell."""
+
+
+class NoConnection(Exception):
+    """No connection could be had in time: nothing was sent."""
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database's URL for another role.
+
+    Its password is derived from the owner's, so that every gateway that knows the one knows the other; it has
+    none where the owner has none (a trusting socket).
+    """
+    parts = urlsplit(url)
+    _, _, place = parts.netloc.rpartition("@")
+    password = derived_password(url, role)
+    login = quote(role) + (f":{password}" if password else "")
+    return urlunsplit(parts._replace(netloc=f"{login}@{place}"))
+
+
+def derived_password(url: str, role: str) -> str | None:
+    """The password of `role` in a database that the gateway makes it in; None where the owner has none."""
+    owner = urlsplit(url).password
+    if not owner:
+        return None
+    return hmac.new(unquote(owner).encode(), role.encode(), hashlib.sha256).hexdigest()
+
+
+async def application_url(url: str) -> str:
+    """The URL to serve with: `url` itself, or the application role's when `url` is an owner's or superuser's."""
+    connection = await asyncpg.connect(url, timeout=5)
+    try:
+        powerful = await connection.fetchval(
+            "SELECT rolsuper OR rolbypassrls OR pg_has_role(n.nspowner, 'MEMBER')"
+            " FROM pg_roles LEFT JOIN pg_namespace AS n ON n.nspname = 'capacity' WHERE rolname = current_user"
+        )
+    finally:
+        await connection.close()
+    return as_role(url, APPLICATION_ROLE) if powerful else url
+
+
+class Database:
+    """A pool of database connections as the application role."""
+
+    def __init__(self, connections: asyncpg.Pool) -> None:
+        self._connections = connections
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, connections_max: int = 8) -> AsyncIterator["Database"]:
+        """Open the connections, and close them at the end; raises what asyncpg raises when it cannot."""
+        async with asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=connections_max,
+            timeout=1,
+            command_timeout=2.5,
+            statement_cache_size=100,
+            max_inactive_connection_lifetime=60,
+            reset=_no_reset,
+            server_settings={"application_name": "capacity-gateway"},
+        ) as pool:
+            yield cls(pool)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for one statement or transaction.
+
+        Raises:
+            NoConnection: when none is free within 250 ms or the database is away.
+        """
+        try:
+            connection = await self._connections.acquire(timeout=0.25)
+        except (*NOT_APPLIED, *CONNECTION_LOST) as error:
+            raise NoConnection from error
+        try:
+            yield connection
+        except asyncpg.InternalClientError:
+            connection.terminate()  # such a connection must never be used again
+            raise
+        finally:
+            await self._connections.release(connection, timeout=1)
+
+    async def apply(self, tenant: str, commands: str, *, historic: bool = False) -> list[str]:
+        """Run one batch of commands as one transaction; returns one JSON outcome for each, in order."""
+        async with self.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT outcome FROM capacity.apply($1, $2, $3)", tenant, commands, historic
+            )
+        return [row["outcome"] for row in rows]
+
+    async def unsafe_settings(self) -> list[str]:
+        """What makes this server or role unfit to keep promises, one sentence each; empty when fit."""
+        async with self.connection() as connection:
+            return [row["problem"] async for row in QUERIES.unsafe_settings(connection)]
+
+
+async def _no_reset(connection: asyncpg.Connection) -> None:
+    """Nothing is ever set for longer than a transaction, so the round trip of a RESET would be for nothing."""
+
+

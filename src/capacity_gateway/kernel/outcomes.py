@@ -1,0 +1,391 @@
+"""What comes back from the kernel: a success, or a refusal that a caller can act on. Values, never exceptions."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+
+from capacity_gateway.kernel.commands import Attribution, ClaimCommand, Command
+from capacity_gateway.kernel.ledger import LedgerEntry
+from capacity_gateway.kernel.pools import Claim, Json, Pool, moment, moment_or_none
+
+
+@strawberry.interface
+class CapacityChange:
+    """Every success."""
+
+    replayed: bool
+    """This had been done before and nothing changed now.
+
+    It may be true on a first call when the gateway itself had to settle a doubt.
+    """
+    pool: Pool
+    """What it was taken from or given back to, as it stands now."""
+    entries: list[LedgerEntry]
+    """The ledger entries that it made, or in a replay had made."""
+    share: strawberry.Private[Claim | None] = None
+    """The claim in question, for the domains' own fields."""
+    numbers: strawberry.Private[Json] = dataclasses.field(default_factory=dict)
+    """Further numbers of the outcome, for the same."""
+
+
+@strawberry.enum
+class RetryAdvice(Enum):
+    """Whether to try again, and how."""
+
+    NEVER = "NEVER"
+    """Pointless."""
+    NEW_KEY = "NEW_KEY"
+    """A new attempt may succeed (without a key: just send again)."""
+    SAME_KEY = "SAME_KEY"
+    """Not applied, or unknown; the same key settles it."""
+
+
+@strawberry.interface
+class CapacityError:
+    """Every refusal. A refusal means that nothing changed; its numbers were read under the lock."""
+
+    code: str
+    """The refusal in one word, for programs."""
+    message: str
+    """The refusal in a sentence, for people."""
+    retry: RetryAdvice
+    """Whether to try again, and how."""
+    retry_after_ms: int | None = None
+    """How long to wait before, in milliseconds, where that is known."""
+    replayed: bool = False
+    """Whether this is the stored answer to a key."""
+
+
+@strawberry.enum
+class ShortageCause(Enum):
+    """What stands in the way."""
+
+    CONFIRMED = "CONFIRMED"
+    """It is taken for good."""
+    HELD = "HELD"
+    """It is held, and may come free."""
+    OFFERED = "OFFERED"
+    """It is offered to who waits, and may come free."""
+
+
+@strawberry.type
+class Shortfall:
+    """A pool that was short."""
+
+    pool: Pool
+    """Which."""
+    requested: int
+    """How many were wanted of it."""
+    available: int
+    """How many it had."""
+    judged_version: int
+    """Its version when this was judged."""
+
+
+@strawberry.type
+class InsufficientCapacityError(CapacityError):
+    """There is not enough left."""
+
+    code: str = "INSUFFICIENT_CAPACITY"
+    retry: RetryAdvice = RetryAdvice.NEW_KEY
+    pool: Pool
+    """The pool that was short; the first of them, when one request draws on several."""
+    judged_version: int
+    """The pool's version when this was judged: with it the refusal can be checked against the ledger."""
+    requested: int
+    """How many were wanted."""
+    available: int
+    """How many there were."""
+    cause: ShortageCause
+    """What stands in the way."""
+    shortfalls: list[Shortfall]
+    """Every pool that was short, when one request draws on several."""
+    earliest_release_at: datetime | None = None
+    """When the next hold or offer runs out, if any."""
+
+
+@strawberry.type
+class NotFoundError(CapacityError):
+    """There is no such thing, or not for this caller."""
+
+    code: str = "NOT_FOUND"
+    retry: RetryAdvice = RetryAdvice.NEVER
+    ref: strawberry.ID
+    """What was asked for."""
+
+
+@strawberry.type
+class InvalidInputError(CapacityError):
+    """A field of the input is wrong."""
+
+    code: str = "INVALID_INPUT"
+    retry: RetryAdvice = RetryAdvice.NEVER
+    field: str
+    """Which one."""
+
+
+@strawberry.type
+class InvalidTransitionError(CapacityError):
+    """This cannot be done in the state it is in."""
+
+    code: str = "INVALID_TRANSITION"
+    retry: RetryAdvice = RetryAdvice.NEVER
+    pool: Pool
+    """The pool in question."""
+    from_: str = strawberry.field(name="from")
+    """The state it is in."""
+    attempted: str
+    """The operation that was tried."""
+    allowed: list[str]
+    """The states in which that operation can be done."""
+
+
+@strawberry.type
+class RefundExceedsClaimError(CapacityError):
+    """More was to be given back than is there."""
+
+    code: str = "REFUND_EXCEEDS_CLAIM"
+    retry: RetryAdvice = RetryAdvice.NEVER
+    pool: Pool
+    """The pool in question."""
+    requested: int
+    """How many were to be given back."""
+    refundable: int
+    """How many can be."""
+
+
+@strawberry.type
+class HoldExpiredError(CapacityError):
+    """The hold ran out before it was confirmed."""
+
+    code: str = "HOLD_EXPIRED"
+    retry: RetryAdvice = RetryAdvice.NEW_KEY
+    pool: Pool
+    """The pool in question, with what is available now."""
+    expired_at: datetime
+    """When it ran out."""
+
+
+@strawberry.type
+class PoolClosedError(CapacityError):
+    """Nobody gets in at present."""
+
+    code: str = "POOL_CLOSED"
+    retry: RetryAdvice = RetryAdvice.NEW_KEY
+    pool: Pool
+    """The pool in question."""
+    opens_at: datetime | None = None
+    """When it opens, if that is known."""
+
+
+@strawberry.type
+class QuotaBelowUseError(CapacityError):
+    """The quota would be below what is in use; ask for that with allowBelowUse."""
+
+    code: str = "QUOTA_BELOW_USE"
+    retry: RetryAdvice = RetryAdvice.NEW_KEY
+    pool: Pool
+    """The pool in question."""
+    in_use: int
+    """How many are held or confirmed."""
+    requested_quota: int
+    """The quota that was asked for."""
+
+
+@strawberry.type
+class IdempotencyConflictError(CapacityError):
+    """The key has been used for another input."""
+
+    code: str = "IDEMPOTENCY_CONFLICT"
+    retry: RetryAdvice = RetryAdvice.NEW_KEY
+    first_seen_at: datetime
+    """When the key was first used."""
+
+
+@strawberry.enum
+class BusyOutcome(Enum):
+    """Is a busy call known not to have happened, or may it yet? Sending the same key again settles it."""
+
+    NOT_APPLIED = "NOT_APPLIED"
+    """It did not happen and will not."""
+    UNKNOWN = "UNKNOWN"
+    """It may have happened."""
+
+
+@strawberry.type
+class GatewayBusyError(CapacityError):
+    """Overload, a lock that could not be had in time, or the database away."""
+
+    code: str = "GATEWAY_BUSY"
+    retry: RetryAdvice = RetryAdvice.SAME_KEY
+    outcome: BusyOutcome
+    """Whether it is known not to have happened."""
+
+
+@strawberry.type
+class PoolSuccess(CapacityChange):
+    """The pool is as asked for."""
+
+
+DefinePoolResult = Annotated[
+    PoolSuccess | NotFoundError | InvalidInputError | IdempotencyConflictError | GatewayBusyError,
+    strawberry.union("DefinePoolResult", description="The pool, or why it was not made."),
+]
+
+Success = TypeVar("Success", bound=CapacityChange)
+Rows = Sequence[Json]
+
+
+def decode(
+    rows: Rows, commands: Sequence[Command], by: Attribution, success: type[Success]
+) -> Success | CapacityError:
+    """The outcome of a request out of the rows of its commands: one success, or the first refusal."""
+    for row, command in zip(rows, commands, strict=True):
+        if row["code"] not in ("OK", "DONE", "LINKED"):
+            return _REFUSALS[row["code"]](row, command, by, rows, replayed=row["replayed"])
+    row = rows[-1]
+    return success(
+        replayed=all(row["replayed"] for row in rows),
+        pool=_pool(row),
+        entries=[LedgerEntry.decode(_named(entry, row)) for row in rows for entry in row["entries"]],
+        share=Claim.decode(row["claim"]) if row["claim"] else None,
+        numbers=row["detail"],
+    )
+
+
+def _named(entry: Json, row: Json) -> Json:
+    return entry | {"subject_title": row["claim"] and row["claim"]["title"]}
+
+
+def _pool(row: Json) -> Pool:
+    return Pool.decode(row["pool"], row["as_of"])
+
+
+def _insufficient(row: Json, _: Command, __: Attribution, rows: Rows, **replayed: bool) -> CapacityError:
+    detail = row["detail"]
+    earliest = moment_or_none(detail["earliest_release_at"])
+    wait = None if earliest is None else max(0, round((earliest - moment(row["as_of"])).total_seconds() * 1000))
+    return InsufficientCapacityError(
+        message=f"{detail['requested']} were asked for and {max(0, detail['available'])} are available",
+        pool=_pool(row),
+        judged_version=detail["judged_version"],
+        requested=detail["requested"],
+        available=detail["available"],
+        cause=ShortageCause(detail["cause"]),
+        earliest_release_at=earliest,
+        retry_after_ms=wait,
+        shortfalls=[
+            Shortfall(
+                pool=_pool(short),
+                requested=short["detail"]["requested"],
+                available=short["detail"]["available"],
+                judged_version=short["detail"]["judged_version"],
+            )
+            for short in {short["pool"]["id"]: short for short in rows if short["code"] == "INSUFFICIENT"}.values()
+        ],
+        **replayed,
+    )
+
+
+def _not_found(row: Json, command: Command, *_: Any, **replayed: bool) -> CapacityError:
+    missing = row["detail"]["missing"]
+    ref = missing.removeprefix(f"{command.kind.value}:")
+    return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref), **replayed)
+
+
+def _exists(row: Json, *_: Any, **replayed: bool) -> CapacityError:  # noqa: ARG001 - one signature for all
+    return InvalidInputError(field="id", message="This id has been used with other input", **replayed)
+
+
+def _invalid_input(row: Json, *_: Any, **replayed: bool) -> CapacityError:
+    return InvalidInputError(field=row["detail"]["field"], message=row["detail"]["message"], **replayed)
+
+
+def _invalid_transition(
+    row: Json, command: Command, by: Attribution, *_: Any, **replayed: bool
+) -> CapacityError:
+    current = row["detail"]["from"].upper()
+    allowed = list(command.from_stages or []) if isinstance(command, ClaimCommand) else []
+    must = f" must be {' or '.join(allowed)}" if allowed and current not in allowed else " does not allow it"
+    return InvalidTransitionError(
+        message=f"Cannot {by.operation}: the state{must} (currently {current})",
+        pool=_pool(row),
+        from_=current,
+        attempted=by.operation,
+        allowed=allowed,
+        **replayed,
+    )
+
+
+def _exceeds_claim(row: Json, command: Command, *_: Any, **replayed: bool) -> CapacityError:
+    requested, refundable = row["detail"]["requested"], row["detail"]["refundable"]
+    if isinstance(command, ClaimCommand) and command.quantity_field != "quantity":
+        return InvalidInputError(
+            field=command.quantity_field,
+            message=f"{command.quantity_field} is {requested}, but only {refundable} are confirmed",
+            **replayed,
+        )
+    return RefundExceedsClaimError(
+        message=f"{requested} were to be given back and {refundable} can be",
+        pool=_pool(row),
+        requested=requested,
+        refundable=refundable,
+        **replayed,
+    )
+
+
+def _hold_expired(row: Json, *_: Any, **replayed: bool) -> CapacityError:
+    return HoldExpiredError(
+        message="The hold has run out", pool=_pool(row), expired_at=moment(row["detail"]["expired_at"]), **replayed
+    )
+
+
+def _pool_closed(row: Json, *_: Any, **replayed: bool) -> CapacityError:
+    return PoolClosedError(message="This is closed at present", pool=_pool(row), **replayed)
+
+
+def _quota_below_use(row: Json, *_: Any, **replayed: bool) -> CapacityError:
+    in_use, requested_quota = row["detail"]["in_use"], row["detail"]["requested_quota"]
+    return QuotaBelowUseError(
+        message=f"{in_use} are in use, more than a quota of {requested_quota}; allowBelowUse sets it all the same",
+        pool=_pool(row),
+        in_use=in_use,
+        requested_quota=requested_quota,
+        **replayed,
+    )
+
+
+def _conflict(row: Json, *_: Any, **replayed: bool) -> CapacityError:
+    return IdempotencyConflictError(
+        message="This idempotency key has been used for another input",
+        first_seen_at=moment(row["detail"]["first_seen_at"]),
+        **replayed,
+    )
+
+
+_REFUSALS: dict[str, Callable[..., CapacityError]] = {
+    "CONFLICT": _conflict,
+    "EXCEEDS_CLAIM": _exceeds_claim,
+    "EXISTS": _exists,
+    "HOLD_EXPIRED": _hold_expired,
+    "INSUFFICIENT": _insufficient,
+    "INVALID_INPUT": _invalid_input,
+    "INVALID_TRANSITION": _invalid_transition,
+    "NOT_FOUND": _not_found,
+    "POOL_CLOSED": _pool_closed,
+    "QUOTA_BELOW_USE": _quota_below_use,
+}
+"""The codes of `capacity.apply`, and what each becomes."""
+
+
+def busy(outcome: BusyOutcome, *, retry_after_ms: int = 250) -> GatewayBusyError:
+    """The refusal of a call that could not be done now."""
+    said = {
+        BusyOutcome.NOT_APPLIED: "The gateway is busy; nothing has changed",
+        BusyOutcome.UNKNOWN: "The gateway could not find out in time whether this was done; send it again to see",
+    }
+    return GatewayBusyError(message=said[outcome], outcome=outcome, retry_after_ms=retry_after_ms)

@@ -1,0 +1,263 @@
+"""What a request reads: one snapshot of one tenant, through dataloaders, so that nesting costs no statement more."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+from strawberry.dataloader import DataLoader
+
+from capacity_gateway.kernel.capacity import Capacity
+from capacity_gateway.kernel.context import Caller
+from capacity_gateway.kernel.database import CONNECTION_LOST, NOT_APPLIED, QUERIES, Database, NoConnection
+from capacity_gateway.kernel.errors import BadUserInput, Busy, Forbidden
+from capacity_gateway.kernel.ledger import LedgerConnection, LedgerEdge, LedgerEntry, LedgerFilter
+from capacity_gateway.kernel.paging import connect, page_size, read_cursor
+from capacity_gateway.kernel.pools import Claim, Json, Pool, PoolSnapshot, moment
+from capacity_gateway.kernel.reconciliation import Reconciliation
+from capacity_gateway.kernel.vocabulary import PoolKind
+
+
+class Reads:
+    """The reads of one request.
+
+    The snapshot opens with the first of them, on one connection: all numbers in an answer are of one instant.
+    Every method raises Busy when the database cannot be asked in time.
+    """
+
+    def __init__(self, database: Database, capacity: Capacity, tenant: str) -> None:
+        self._database = database
+        self._capacity = capacity
+        self._tenant = tenant
+        self._stack = AsyncExitStack()
+        self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()  # a connection answers one query at a time
+        self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._stack.aclose()
+
+    async def _rows(self, query: str, **arguments: Any) -> list[tuple[str, Json]]:
+        async with self._turn:
+            try:
+                if self._connection is None:
+                    self._connection = await self._open()
+                rows = getattr(QUERIES, query)(self._connection, tenant=self._tenant, **arguments)
+                return [(row["key"], orjson.loads(row["value"])) async for row in rows]
+            except (*NOT_APPLIED, *CONNECTION_LOST, NoConnection) as error:
+                raise Busy from error
+
+    async def _open(self) -> asyncpg.Connection:
+        while True:
+            connection = await self._stack.enter_async_context(self._database.connection())
+            await self._stack.enter_async_context(
+                connection.transaction(isolation="repeatable_read", readonly=True)
+            )
+            due = await QUERIES.open_snapshot(connection, tenant=self._tenant)
+            if not due:
+                return connection
+            await self._stack.aclose()
+            await self._capacity.settle(self._tenant, due)
+
+    async def _one(self, query: str, key: str, **shared: Any) -> Json | None:
+        """The value that a query has for a key; keys asked for at the same time share one statement."""
+
+        async def load(keys: list[str]) -> list[Json | None]:
+            values = dict(await self._rows(query, ids=keys, **shared))
+            return [values.get(key) for key in keys]
+
+        return await self._loader(load, query, shared).load(key)
+
+    async def _many(self, query: str, key: str, **shared: Any) -> list[Json]:
+        """The values that a query has for a key, in their order."""
+
+        async def load(keys: list[str]) -> list[list[Json]]:
+            values = defaultdict(list)
+            for key, value in await self._rows(query, ids=keys, **shared):
+                values[key].append(value)
+            return [values[key] for key in keys]
+
+        return await self._loader(load, query, shared).load(key)
+
+    def _loader(self, load: Any, query: str, shared: dict[str, Any]) -> DataLoader[str, Any]:
+        name = (query, repr(shared))
+        if name not in self._loaders:
+            self._loaders[name] = DataLoader(load_fn=load)
+        return self._loaders[name]
+
+    async def find_pool(self, pool_id: str) -> Pool | None:
+        """The pool of an id, if there is one."""
+        row = await self._one("pools", pool_id)
+        return None if row is None else Pool.decode(row, row["as_of"])
+
+    async def pool(self, pool_id: str) -> Pool:
+        """The pool of an id that is known to exist."""
+        pool = await self.find_pool(pool_id)
+        if pool is None:
+            raise LookupError(f"pool {pool_id} is gone")
+        return pool
+
+    async def pools_page(self, kinds: Iterable[PoolKind], *, after: Any, limit: int) -> list[Pool]:
+        """Pools of these kinds in the order of their ids."""
+        rows = await self._rows("pools_page", kinds=[kind.value for kind in kinds], after=after, size=limit)
+        return [Pool.decode(row, row["as_of"]) for _, row in rows]
+
+    async def claim(self, claim_id: str) -> Claim | None:
+        """The claim of an id, if there is one."""
+        row = await self._one("claims", claim_id)
+        return None if row is None else Claim.decode(row)
+
+    async def live_claim(self, pool_id: str, holders: list[str]) -> Claim | None:
+        """The oldest live claim of these holders in a pool."""
+        row = await self._one("live_claims", pool_id, holders=holders) if holders else None
+        return None if row is None else Claim.decode(row)
+
+    async def claims_of_pool(
+        self, pool_id: str, *, holders: list[str] | None, stage: str | None, after: Sequence[Any], limit: int
+    ) -> list[Claim]:
+        """Claims of a pool in the order they came, all or of these holders, in all stages or one."""
+        time, claim_id = after
+        rows = await self._many(
+            "claims_of_pools",
+            pool_id,
+            holders=holders,
+            stage=stage,
+            after_time=as_time(time),
+            after_id=claim_id,
+            size=limit,
+        )
+        return [Claim.decode(row) for row in rows]
+
+    async def claims_of_holders(
+        self, holders: list[str], kind: PoolKind | None, *, after: Sequence[Any], limit: int
+    ) -> list[Claim]:
+        """The live claims of these holders, newest first."""
+        time, claim_id = after
+        rows = await self._rows(
+            "claims_of_holders",
+            holders=holders,
+            kind=kind and kind.value,
+            after_time=as_time(time),
+            after_id=claim_id,
+            size=limit,
+        )
+        return [Claim.decode(row) for _, row in rows]
+
+    async def pool_at(self, pool_id: str, time: datetime) -> PoolSnapshot:
+        """A pool as its ledger has it at an instant."""
+        row = await self._one("pools_at", pool_id, at=time)
+        if row is None:
+            raise LookupError(f"pool {pool_id} is gone")
+        return PoolSnapshot(**row | {"time": moment(row["time"])})
+
+    async def reconciliation(self, pool_id: str) -> Reconciliation:
+        """A pool's counter against its ledger."""
+        row = await self._one("reconciliations", pool_id)
+        if row is None:
+            raise LookupError(f"pool {pool_id} is gone")
+        return Reconciliation.decode(row)
+
+    async def ledger(
+        self, pool: Pool, caller: Caller, first: int, after: str | None, only: LedgerFilter | None
+    ) -> LedgerConnection:
+        """A page of a pool's ledger, newest first: all of it, or the entries of the caller's own claims.
+
+        Raises:
+            Forbidden: when the caller may not read it all and has never had a claim here.
+        """
+        size = page_size(first)
+        (before,) = read_cursor(after, int)
+        holders = None if pool.kind in caller.audits else caller.holders
+        if holders is not None and not await self._owns_claim(pool.id, holders):
+            raise Forbidden
+        rows = await self._many(
+            "entries_of_pools", pool.id, holders=holders, before=before, size=size + 1, **conditions(only)
+        )
+        entries = [LedgerEntry.decode(row) for row in rows]
+        total_count = pool.version if only is None and holders is None else None
+        return ledger_page(entries, first=size, after=after, total_count=total_count, by_version=True)
+
+    async def ledger_of_claim(self, claim_id: str, first: int, after: str | None) -> LedgerConnection:
+        """A page of a claim's own history, newest first, over all the pools it has been in."""
+        size = page_size(first)
+        time, pool_id, version = read_cursor(after, str, str, int)
+        rows = await self._many(
+            "entries_of_claims",
+            claim_id,
+            before_time=as_time(time),
+            before_pool=pool_id,
+            before_version=version,
+            size=size + 1,
+        )
+        return ledger_page([LedgerEntry.decode(row) for row in rows], first=size, after=after)
+
+    async def activity(
+        self, kinds: Sequence[PoolKind], first: int, after: str | None, only: LedgerFilter | None
+    ) -> LedgerConnection:
+        """A page of the latest entries over all pools of these kinds."""
+        size = page_size(first)
+        time, pool_id, version = read_cursor(after, str, str, int)
+        rows = await self._rows(
+            "activity",
+            kinds=[kind.value for kind in kinds],
+            before_time=as_time(time),
+            before_pool=pool_id,
+            before_version=version,
+            size=size + 1,
+            **conditions(only),
+        )
+        return ledger_page([LedgerEntry.decode(row) for _, row in rows], first=size, after=after)
+
+    async def _owns_claim(self, pool_id: str, holders: list[str]) -> bool:
+        if not holders:
+            return False
+        return bool(await self._rows("claims_once_held", pool=pool_id, holders=holders))
+
+
+def as_time(cursor_part: Any) -> datetime | None:
+    """The time in a cursor's key; BAD_USER_INPUT when it is none."""
+    try:
+        return None if cursor_part is None else moment(cursor_part)
+    except ValueError:
+        raise BadUserInput("after is not a cursor of this list") from None
+
+
+def conditions(only: LedgerFilter | None) -> dict[str, Any]:
+    """A filter as the ledger's queries take it."""
+    only = only or LedgerFilter()
+    return {
+        "reasons": None if only.reasons is None else [reason.value for reason in only.reasons],
+        "subject": only.subject,
+        "actor": only.actor,
+        "since": only.since,
+        "until": only.until,
+    }
+
+
+def ledger_page(
+    entries: list[LedgerEntry],
+    *,
+    first: int,
+    after: str | None,
+    total_count: int | None = None,
+    by_version: bool = False,
+) -> LedgerConnection:
+    """A page of entries whose cursors are versions within one pool, or times over several."""
+    page = connect(
+        entries,
+        (lambda entry: (entry.version,))
+        if by_version
+        else (lambda entry: (entry.recorded_at.isoformat(), entry.pool_id, entry.version)),
+        first=first,
+        after=after,
+    )
+    return LedgerConnection(
+        edges=[LedgerEdge(cursor=edge.cursor, node=edge.node) for edge in page.edges],
+        page_info=page.page_info,
+        total_count=total_count,
+    )

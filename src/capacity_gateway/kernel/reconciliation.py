@@ -1,0 +1,159 @@
+"""Counter against ledger: every number can be explained, or is named here."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Self
+
+import strawberry
+
+from capacity_gateway.kernel.context import Info
+from capacity_gateway.kernel.pools import Json, Pool, moment_or_none
+
+
+@strawberry.type
+class OrphanClaim:
+    """A claim that holds capacity with no ledger entry behind it."""
+
+    claim_id: strawberry.ID
+    """The claim."""
+    subject: strawberry.ID | None
+    """The outside object it is for."""
+    quantity: int
+    """How many it holds."""
+    since: datetime | None
+    """Since when."""
+
+
+@strawberry.enum
+class LedgerProblemKind(Enum):
+    """What can be wrong between a counter, its ledger and its claims."""
+
+    DRIFT = "DRIFT"
+    """The counter is not what the ledger adds up to."""
+    ORPHAN = "ORPHAN"
+    """A claim holds capacity with no entry behind it."""
+    VERSION_GAP = "VERSION_GAP"
+    """An entry is missing."""
+    VERSION_REPEATED = "VERSION_REPEATED"
+    """A version stands twice."""
+    HASH_BROKEN = "HASH_BROKEN"
+    """An entry is not as it was written, or the one before it is not."""
+    BALANCE_BROKEN = "BALANCE_BROKEN"
+    """An entry's running sum is not the sum of the changes so far."""
+    CLAIMS_DISAGREE = "CLAIMS_DISAGREE"
+    """The counter is not what the live claims add up to."""
+
+
+@strawberry.type
+class LedgerProblem:
+    """One thing that is wrong."""
+
+    kind: LedgerProblemKind
+    """What it is."""
+    version: int | None
+    """The first entry it shows at, where it shows at one."""
+    delta: int | None
+    """By how much, where it is a number."""
+    message: str
+    """The same in words."""
+
+
+@strawberry.type
+class Reconciliation:
+    """Counter against ledger. discrepancy = actualAvailable - expectedAvailable (of use, where the quota is null)."""
+
+    total: int | None
+    """The quota now."""
+    actual_available: int | None
+    """What the counter says."""
+    expected_available: int | None
+    """Opening quota + sum of every change."""
+    discrepancy: int
+    """How far the counter is from the ledger."""
+    is_accurate: bool
+    """Whether the discrepancy is 0."""
+    ledger_entry_count: int
+    """How many entries the pool has."""
+    chain_intact: bool
+    """Whether versions, running sums and hashes all follow from one another."""
+    orphans: list[OrphanClaim]
+    """Claims that hold capacity with no ledger entry behind them."""
+    problems: list[LedgerProblem]
+    """All that is wrong; empty when all is well."""
+    pool_id: strawberry.Private[str]
+
+    @classmethod
+    def decode(cls, row: Json) -> Self:
+        """The reconciliation of a row of the query `reconciliations`."""
+        limited = row["quota"] is not None
+        used = row["held"] + row["confirmed"]
+        used_by_ledger = row["held_sum"] + row["confirmed_sum"]
+        actual = row["quota"] - used if limited else None
+        expected = (row["opening_quota"] or 0) + row["quota_sum"] - used_by_ledger if limited else None
+        discrepancy = used - used_by_ledger if actual is None or expected is None else actual - expected
+        problems = list(_problems(row, discrepancy))
+        broken = {LedgerProblemKind.DRIFT, LedgerProblemKind.ORPHAN, LedgerProblemKind.CLAIMS_DISAGREE}
+        return cls(
+            total=row["quota"],
+            actual_available=actual,
+            expected_available=expected,
+            discrepancy=discrepancy,
+            is_accurate=discrepancy == 0,
+            ledger_entry_count=row["entries"],
+            chain_intact=all(problem.kind in broken for problem in problems),
+            orphans=[
+                OrphanClaim(
+                    claim_id=orphan["id"],
+                    subject=orphan["subject"],
+                    quantity=orphan["quantity"],
+                    since=moment_or_none(orphan["confirmed_at"] or orphan["since"]),
+                )
+                for orphan in row["orphans"]
+            ],
+            problems=problems,
+            pool_id=row["id"],
+        )
+
+    @strawberry.field
+    async def pool(self, info: Info) -> Pool:
+        """The pool in question."""
+        return await info.context.reads.pool(self.pool_id)
+
+
+def _problems(row: Json, discrepancy: int) -> list[LedgerProblem]:
+    found: list[LedgerProblem] = []
+
+    def note(kind: LedgerProblemKind, message: str, *, version: int | None = None, delta: int | None = None) -> None:
+        found.append(LedgerProblem(kind=kind, version=version, delta=delta, message=message))
+
+    if discrepancy:
+        note(LedgerProblemKind.DRIFT, f"the counter differs from the ledger by {discrepancy}", delta=discrepancy)
+    for orphan in row["orphans"]:
+        note(
+            LedgerProblemKind.ORPHAN,
+            f"claim {orphan['id']} holds {orphan['quantity']} with no ledger entry",
+            delta=-orphan["quantity"],
+        )
+    if row["gap_at"]:
+        note(LedgerProblemKind.VERSION_GAP, f"the entry before version {row['gap_at']} is missing", version=row["gap_at"])
+    elif row["last_version"] < row["version"]:
+        note(
+            LedgerProblemKind.VERSION_GAP,
+            f"the ledger ends at version {row['last_version']}, the pool at {row['version']}",
+            version=row["last_version"] + 1,
+        )
+    if row["repeated_at"]:
+        note(LedgerProblemKind.VERSION_REPEATED, "this version stands twice", version=row["repeated_at"])
+    if row["hash_broken_at"]:
+        note(LedgerProblemKind.HASH_BROKEN, "the hash does not follow", version=row["hash_broken_at"])
+    if row["balance_broken_at"]:
+        note(LedgerProblemKind.BALANCE_BROKEN, "the running sum does not follow", version=row["balance_broken_at"])
+    difference = row["held"] + row["confirmed"] - row["held_by_claims"] - row["confirmed_by_claims"]
+    if (row["held"], row["confirmed"]) != (row["held_by_claims"], row["confirmed_by_claims"]):
+        note(
+            LedgerProblemKind.CLAIMS_DISAGREE,
+            f"the counter says {row['held']} held and {row['confirmed']} confirmed, the claims"
+            f" {row['held_by_claims']} and {row['confirmed_by_claims']}",
+            delta=-difference,
+        )
+    return found

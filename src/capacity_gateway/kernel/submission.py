@@ -1,0 +1,119 @@
+"""From a mutation's input to the one door: the key, the fingerprint, and what can be refused beforehand."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.types import get_object_definition
+from strawberry.types.base import StrawberryOptional
+from strawberry.utils.str_converters import to_camel_case
+
+from capacity_gateway.kernel.commands import Attribution, Command, Refuse
+from capacity_gateway.kernel.context import Info
+from capacity_gateway.kernel.outcomes import CapacityChange, CapacityError, InvalidInputError
+from capacity_gateway.kernel.vocabulary import PoolKind
+
+Success = TypeVar("Success", bound=CapacityChange)
+
+LONGEST_ID = 255  # characters
+LONGEST_ID_BYTES = 800  # three of them fit an index entry of PostgreSQL (2,704 bytes)
+LONGEST_TEXT = 2000  # characters
+LARGEST_INT = 2**31 - 1
+
+
+def at_least(field: str, value: int | None, smallest: int) -> InvalidInputError | None:
+    """The refusal of a number that is too small; None when it is not, or absent."""
+    if value is None or value >= smallest:
+        return None
+    return InvalidInputError(field=field, message=f"{field} must be at least {smallest}, and is {value}")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is of 1 to 255 printable characters."""
+    return 1 <= len(text) <= LONGEST_ID and text.isprintable() and len(text.encode()) <= LONGEST_ID_BYTES
+
+
+async def submit(
+    info: Info,
+    given: Any,
+    *commands: Command,
+    success: type[Success],
+    checks: Sequence[InvalidInputError | None] = (),
+) -> Success | CapacityError:
+    """Submit a mutation's commands as its caller and under its key.
+
+    Args:
+        info: of the mutation; its field name is the operation.
+        given: the mutation's input, an instance of a Strawberry input type.
+        commands: all of them or none.
+        success: the type to return on success.
+        checks: refusals that were found already; the first one is the answer, and final for the key.
+
+    Returns:
+        What `Capacity.submit` returns, or InvalidInputError.
+    """
+    caller, header_key = info.context.caller, info.context.header_key
+    key = getattr(given, "idempotency_key", None)
+    if key is None:
+        key = header_key
+    if key is not None and not is_id(key):
+        return InvalidInputError(field="idempotencyKey", message="idempotencyKey must be 1 to 255 printable characters")
+    if header_key is not None and header_key != key:
+        return InvalidInputError(field="idempotencyKey", message="idempotencyKey and the header X-Idempotency-Key differ")
+    refusal = next((check for check in (*unfit_texts(given), *checks) if check), None)
+    by = Attribution(
+        operation=info.field_name,
+        actor=caller.holder,
+        key=key,
+        fingerprint=fingerprint(given, caller.holder),
+        note=None if refusal else getattr(given, "note", None),
+    )
+    if refusal is None:
+        return await info.context.capacity.submit(caller.tenant, commands, by, success)
+    if key is None:
+        return refusal
+    remembered = Refuse(
+        kind=PoolKind.COMPETITION, definition={"field": refusal.field, "message": refusal.message}
+    )
+    return await info.context.capacity.submit(caller.tenant, [remembered], by, success)
+
+
+def fingerprint(given: Any, actor: str | None) -> str:
+    """SHA-256 in hex of what was asked and by whom: the fields that differ from their defaults, without the key."""
+    asked = {
+        field.name: getattr(given, field.name)
+        for field in dataclasses.fields(given)
+        if field.name != "idempotency_key" and getattr(given, field.name) != field.default
+    }
+    return hashlib.sha256(json.dumps([actor, asked], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def unfit_texts(given: Any) -> Iterator[InvalidInputError]:
+    """The refusals of an input's ids that are no ids and texts that are no texts."""
+    for name, is_an_id in _texts(type(given)).items():
+        value = getattr(given, name)
+        field = to_camel_case(name)
+        if not isinstance(value, str):
+            continue
+        if is_an_id and not is_id(value):
+            yield InvalidInputError(field=field, message=f"{field} must be 1 to {LONGEST_ID} printable characters")
+        elif not is_an_id and (
+            len(value) > LONGEST_TEXT or not value.replace("\n", "").replace("\t", "").isprintable()
+        ):
+            yield InvalidInputError(field=field, message=f"{field} must be at most {LONGEST_TEXT} printable characters")
+
+
+@cache
+def _texts(input_type: type) -> dict[str, bool]:
+    """The names of an input type's text fields, and whether each is an id."""
+    definition = get_object_definition(input_type, strict=True)
+    found = {}
+    for field in definition.fields:
+        kind = field.type.of_type if isinstance(field.type, StrawberryOptional) else field.type
+        if kind in (str, strawberry.ID) and field.python_name != "idempotency_key":
+            found[field.python_name] = kind is strawberry.ID
+    return found

@@ -1,0 +1,68 @@
+"""One schema out of the domains. A new kind adds its queries and mutations to the two lists."""
+
+from datetime import datetime
+from functools import cache
+
+import strawberry
+from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+from strawberry.types.scalar import ScalarDefinition
+
+from capacity_gateway.descriptions import describe
+from capacity_gateway.domains import competitions, pools
+
+QUERIES = (pools.PoolQueries, competitions.CompetitionQueries)
+MUTATIONS = (pools.PoolMutations, competitions.CompetitionMutations)
+
+
+def read_datetime(value: object) -> datetime:
+    """A point in time as a caller gives it: ISO 8601 with an offset from UTC."""
+    if isinstance(value, str):
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            if time.tzinfo is not None:
+                return time
+    raise ValueError("a DateTime is an ISO 8601 text with an offset, such as 2026-11-24T07:30:00+00:00")
+
+
+def write_datetime(time: datetime) -> str:
+    """A point in time as callers get it: with microseconds and an offset, always."""
+    return time.isoformat(timespec="microseconds")
+
+
+DATE_TIME = ScalarDefinition(
+    name="DateTime",
+    description="A point in time in ISO 8601 with an offset from UTC; answers carry microseconds.",
+    specified_by_url=None,
+    serialize=write_datetime,
+    parse_value=read_datetime,
+    parse_literal=None,
+)
+
+
+@cache
+def schema() -> strawberry.Schema:
+    """The gateway's schema, built once."""
+    query = merge_types("Query", QUERIES)
+    query.__doc__ = "Reads. All numbers in an answer are of one instant."
+    mutation = merge_types("Mutation", MUTATIONS)
+    mutation.__doc__ = "Changes. Each answers with a success or a typed refusal; a refusal means that nothing changed."
+    built = strawberry.Schema(
+        query=query,
+        mutation=mutation,
+        config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
+        extensions=[ParserCache(maxsize=1000), ValidationCache(maxsize=1000)],
+    )
+    describe(built)
+    return built
+
+
+def sdl() -> str:
+    """The schema as text, as committed in schema.graphql."""
+    return schema().as_str() + "\n"
+
+

@@ -1,0 +1,23 @@
+-- Makes the application role if it is missing, and gives it exactly what the gateway needs: it owns nothing, cannot
+-- bypass row-level security, and may neither change nor remove a ledger entry. Timeouts are the role's, so that
+-- they hold behind a connection pooler too: lock 0.8 s < statement 2 s < the gateway's deadline 3 s.
+CREATE OR REPLACE FUNCTION capacity.admit_role(role_name text, role_password text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    setting text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+        EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION', role_name)
+            || coalesce(format(' PASSWORD %L', role_password), '');
+    END IF;
+    FOREACH setting IN ARRAY ARRAY[
+        'lock_timeout = ''800ms''', 'statement_timeout = ''2s''', 'idle_in_transaction_session_timeout = ''2s''',
+        'synchronous_commit = on', 'default_transaction_isolation = ''read committed''', 'timezone = ''UTC'''
+    ] LOOP
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET ', role_name, current_database()) || setting;
+    END LOOP;
+    EXECUTE format('GRANT USAGE ON SCHEMA capacity TO %I', role_name);
+    EXECUTE format('GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA capacity TO %I', role_name);
+    EXECUTE format('GRANT UPDATE ON capacity.pool, capacity.claim TO %I', role_name);
+    EXECUTE format('GRANT DELETE ON capacity.idempotency TO %I', role_name);
+END $$;

@@ -1,0 +1,15 @@
+-- name: unsafe_settings()
+-- What makes this server or this role unfit to keep promises, one sentence a row.
+SELECT 'fsync is off: a power cut may lose acknowledged changes' AS problem
+WHERE current_setting('fsync') = 'off'
+UNION ALL
+SELECT 'full_page_writes is off: a crash may corrupt pages' WHERE current_setting('full_page_writes') = 'off'
+UNION ALL
+SELECT 'synchronous_commit is off: a crash may lose acknowledged changes'
+WHERE current_setting('synchronous_commit') = 'off'
+UNION ALL
+SELECT 'the default isolation is not READ COMMITTED: a snapshot older than the lock oversells'
+WHERE current_setting('default_transaction_isolation') <> 'read committed'
+UNION ALL
+SELECT 'the application role is a superuser or bypasses row-level security'
+FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls);

@@ -1,0 +1,205 @@
+-- name: open_snapshot(tenant)$
+-- Sets the tenant of the transaction; answers which pools have holds that are due and must be settled first.
+SELECT capacity.open_snapshot(:tenant);
+
+-- name: pools(tenant, ids)
+-- The pools of these ids.
+SELECT p.id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(clock_timestamp(), p.clock)) AS value
+FROM capacity.pool AS p
+WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[]);
+
+-- name: pools_page(tenant, kinds, after, size)
+-- A page of the tenant's pools of these kinds, in the order of their ids.
+SELECT p.id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(clock_timestamp(), p.clock)) AS value
+FROM capacity.pool AS p
+WHERE p.tenant_id = :tenant
+    AND p.kind = ANY(:kinds::text[])
+    AND (:after::text IS NULL OR p.id > :after)
+ORDER BY p.id
+LIMIT :size;
+
+-- name: claims(tenant, ids)
+-- The claims of these ids.
+SELECT c.id AS key, to_jsonb(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.id = ANY(:ids::text[]);
+
+-- name: live_claims(tenant, ids, holders)
+-- For each of these pools the oldest live claim of these holders.
+SELECT DISTINCT ON (c.pool_id) c.pool_id AS key, to_jsonb(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.holder = ANY(:holders::text[]) AND c.pool_id = ANY(:ids::text[])
+    AND c.state IN ('waiting', 'held', 'confirmed')
+ORDER BY c.pool_id, c.created_at, c.id;
+
+-- name: claims_of_pools(tenant, ids, holders, stage, after_time, after_id, size)
+-- For each of these pools a page of its claims, in the order they came: all, or those of these holders, or in a stage.
+SELECT i.id AS key, to_jsonb(c) AS value
+FROM unnest(:ids::text[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT * FROM capacity.claim AS c
+    WHERE c.tenant_id = :tenant AND c.pool_id = i.id
+        AND (:holders::text[] IS NULL OR c.holder = ANY(:holders))
+        AND (:stage::text IS NULL OR c.stage = :stage)
+        AND (:after_time::timestamptz IS NULL OR (c.created_at, c.id) > (:after_time, :after_id::text))
+    ORDER BY c.created_at, c.id
+    LIMIT :size
+) AS c
+ORDER BY i.id, c.created_at, c.id;
+
+-- name: claims_of_holders(tenant, holders, kind, after_time, after_id, size)
+-- A page of the live claims of these holders over all pools, newest first.
+SELECT c.id AS key, to_jsonb(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.holder = ANY(:holders::text[])
+    AND c.state IN ('waiting', 'held', 'confirmed')
+    AND (:kind::text IS NULL OR c.pool_id LIKE :kind || ':%')
+    AND (:after_time::timestamptz IS NULL OR (c.created_at, c.id) < (:after_time, :after_id::text))
+ORDER BY c.created_at DESC, c.id DESC
+LIMIT :size;
+
+-- name: claims_once_held(tenant, pool, holders)
+-- One claim that these holders have or had in this pool, if there is any.
+SELECT c.id AS key, to_jsonb(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.pool_id = :pool AND c.holder = ANY(:holders::text[])
+LIMIT 1;
+
+-- name: entries_of_pools(tenant, ids, holders, reasons, subject, actor, since, until, before, size)
+-- For each of these pools a page of its ledger, newest first; of these holders' claims only, where they are given.
+SELECT i.id AS key, to_jsonb(l) AS value
+FROM unnest(:ids::text[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT l.*, c.title AS subject_title
+    FROM capacity.ledger AS l
+    LEFT JOIN capacity.claim AS c ON c.tenant_id = l.tenant_id AND c.id = l.claim_id
+    WHERE l.tenant_id = :tenant AND l.pool_id = i.id
+        AND (:before::integer IS NULL OR l.version < :before)
+        AND (:holders::text[] IS NULL OR c.holder = ANY(:holders))
+        AND (:reasons::text[] IS NULL OR l.reason = ANY(:reasons))
+        AND (:subject::text IS NULL OR l.subject = :subject)
+        AND (:actor::text IS NULL OR l.actor = :actor)
+        AND (:since::timestamptz IS NULL OR l.effective_at >= :since)
+        AND (:until::timestamptz IS NULL OR l.effective_at < :until)
+    ORDER BY l.version DESC
+    LIMIT :size
+) AS l
+ORDER BY i.id, l.version DESC;
+
+-- name: entries_of_claims(tenant, ids, before_time, before_pool, before_version, size)
+-- For each of these claims a page of its entries, newest first, over all the pools it has been in.
+SELECT i.id AS key, to_jsonb(l) AS value
+FROM unnest(:ids::text[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT l.*, c.title AS subject_title
+    FROM capacity.ledger AS l
+    LEFT JOIN capacity.claim AS c ON c.tenant_id = l.tenant_id AND c.id = l.claim_id
+    WHERE l.tenant_id = :tenant AND l.claim_id = i.id
+        AND (
+            :before_time::timestamptz IS NULL
+            OR (l.recorded_at, l.pool_id, l.version) < (:before_time, :before_pool::text, :before_version::integer)
+        )
+    ORDER BY l.recorded_at DESC, l.pool_id DESC, l.version DESC
+    LIMIT :size
+) AS l
+ORDER BY i.id, l.recorded_at DESC, l.pool_id DESC, l.version DESC;
+
+-- name: activity(tenant, kinds, reasons, subject, actor, since, until, before_time, before_pool, before_version, size)
+-- A page of the latest entries over all pools of these kinds.
+SELECT l.pool_id AS key, to_jsonb(l) || jsonb_build_object('subject_title', c.title) AS value
+FROM capacity.ledger AS l
+LEFT JOIN capacity.claim AS c ON c.tenant_id = l.tenant_id AND c.id = l.claim_id
+WHERE l.tenant_id = :tenant
+    AND split_part(l.pool_id, ':', 1) = ANY(:kinds::text[])
+    AND (:reasons::text[] IS NULL OR l.reason = ANY(:reasons))
+    AND (:subject::text IS NULL OR l.subject = :subject)
+    AND (:actor::text IS NULL OR l.actor = :actor)
+    AND (:since::timestamptz IS NULL OR l.effective_at >= :since)
+    AND (:until::timestamptz IS NULL OR l.effective_at < :until)
+    AND (
+        :before_time::timestamptz IS NULL
+        OR (l.recorded_at, l.pool_id, l.version) < (:before_time, :before_pool::text, :before_version::integer)
+    )
+ORDER BY l.recorded_at DESC, l.pool_id DESC, l.version DESC
+LIMIT :size;
+
+-- name: pools_at(tenant, ids, at)
+-- Each of these pools as it stood at an instant: its last entry recorded by then, and what was recorded later but
+-- counts from before. The cost does not grow with the ledger, but with what was backdated.
+SELECT
+    p.id AS key,
+    jsonb_build_object(
+        'time', least(:at::timestamptz, clock_timestamp()),
+        'version', greatest(coalesce(base.version, 0), coalesce(late.version, 0)),
+        'quota', CASE WHEN base.version IS NULL THEN p.opening_quota ELSE base.quota_after END
+        + coalesce(late.quota_change, 0),
+        'held', coalesce(base.held_after, 0) + coalesce(late.held_change, 0),
+        'confirmed', coalesce(base.confirmed_after, 0) + coalesce(late.confirmed_change, 0)
+    ) AS value
+FROM capacity.pool AS p
+LEFT JOIN LATERAL (
+    SELECT * FROM capacity.ledger AS l
+    WHERE l.tenant_id = :tenant AND l.pool_id = p.id AND l.recorded_at <= :at
+    ORDER BY l.recorded_at DESC, l.version DESC
+    LIMIT 1
+) AS base ON true
+CROSS JOIN LATERAL (
+    SELECT
+        max(l.version) AS version, sum(l.quota_change) AS quota_change, sum(l.held_change) AS held_change,
+        sum(l.confirmed_change) AS confirmed_change
+    FROM capacity.ledger AS l
+    WHERE l.tenant_id = :tenant AND l.pool_id = p.id
+        AND l.effective_at < l.recorded_at AND l.effective_at <= :at AND l.recorded_at > :at
+) AS late
+WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[]);
+
+-- name: reconciliations(tenant, ids)
+-- Counter, ledger and claims of these pools side by side, and where the chain of entries first breaks.
+SELECT p.id AS key, jsonb_build_object(
+    'id', p.id, 'quota', p.quota, 'opening_quota', p.opening_quota, 'version', p.version,
+    'held', p.held, 'confirmed', p.confirmed, 'entries', e.entries, 'last_version', e.last_version,
+    'quota_sum', e.quota_sum, 'held_sum', e.held_sum, 'confirmed_sum', e.confirmed_sum,
+    'gap_at', e.gap_at, 'repeated_at', e.repeated_at, 'hash_broken_at', e.hash_broken_at,
+    'balance_broken_at', e.balance_broken_at,
+    'held_by_claims', c.held, 'confirmed_by_claims', c.confirmed, 'orphans', c.orphans
+) AS value
+FROM capacity.pool AS p
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS entries, coalesce(max(w.version), 0) AS last_version,
+        coalesce(sum(w.quota_change), 0) AS quota_sum, coalesce(sum(w.held_change), 0) AS held_sum,
+        coalesce(sum(w.confirmed_change), 0) AS confirmed_sum,
+        min(w.version) FILTER (WHERE w.step > 1) AS gap_at,
+        min(w.version) FILTER (WHERE w.step = 0) AS repeated_at,
+        min(w.version) FILTER (WHERE w.hash <> w.right_hash) AS hash_broken_at,
+        min(w.version) FILTER (
+            WHERE w.held_after <> w.held_so_far OR w.confirmed_after <> w.confirmed_so_far
+            OR w.quota_after <> coalesce(p.opening_quota, 0) + w.quota_so_far
+        ) AS balance_broken_at
+    FROM (
+        SELECT
+            l.*, l.version - lag(l.version, 1, 0) OVER chain AS step,
+            capacity.entry_hash(
+                lag(l.hash, 1, capacity.opening_hash(p.id, p.opening_quota)) OVER chain, l
+            ) AS right_hash,
+            sum(l.quota_change) OVER chain AS quota_so_far, sum(l.held_change) OVER chain AS held_so_far,
+            sum(l.confirmed_change) OVER chain AS confirmed_so_far
+        FROM capacity.ledger AS l
+        WHERE l.tenant_id = :tenant AND l.pool_id = p.id
+        WINDOW chain AS (ORDER BY l.version ROWS UNBOUNDED PRECEDING)
+    ) AS w
+) AS e
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(c.quantity) FILTER (WHERE c.state = 'held'), 0) AS held,
+        coalesce(sum(c.quantity) FILTER (WHERE c.state = 'confirmed'), 0) AS confirmed,
+        coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.created_at, c.id) FILTER (
+            WHERE c.state IN ('held', 'confirmed') AND c.quantity > 0 AND NOT EXISTS (
+                SELECT FROM capacity.ledger AS l WHERE l.tenant_id = :tenant AND l.claim_id = c.id
+            )
+        ), '[]') AS orphans
+    FROM capacity.claim AS c
+    WHERE c.tenant_id = :tenant AND c.pool_id = p.id
+) AS c
+WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[])
+ORDER BY p.id;
