@@ -55,7 +55,7 @@ def schema() -> strawberry.Schema:
         query=query,
         mutation=mutation,
         config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
-        extensions=[ParserCache(maxsize=1000), ValidationCache(maxsize=1000)],
+        extensions=[lambda: ParserCache(maxsize=1000), lambda: ValidationCache(maxsize=1000)],
     )
     describe(built)
     return built
