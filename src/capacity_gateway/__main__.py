@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from socket import socket
 from typing import Annotated, NoReturn
 
 import uvicorn
@@ -128,26 +129,22 @@ def reconcile(
         as_json: Print JSON instead of a table.
     """
     found = asyncio.run(reconcile_all(tenant, kind))
-    rows = [
-        {
-            "pool": pool_id,
-            "title": title,
+    table = Table("Pool", "Total", "Available", "By ledger", "Discrepancy", "Entries", "Problems")
+    rows = []
+    for pool_id, title, r in found:
+        problems = [problem.message for problem in r.problems]
+        numbers = {
             "total": r.total,
             "available": r.actual_available,
-            "ledger": r.expected_available,
+            "by_ledger": r.expected_available,
             "discrepancy": r.discrepancy,
             "entries": r.ledger_entry_count,
-            "problems": [problem.message for problem in r.problems],
         }
-        for pool_id, title, r in found
-    ]
+        table.add_row(title or pool_id, *map(str, numbers.values()), "\n".join(problems))
+        rows.append({"pool": pool_id, "title": title, **numbers, "problems": problems})
     if as_json:
         print(json.dumps(rows, indent=2))  # noqa: T201 - the command's result
     else:
-        table = Table("Pool", "Total", "Available", "By ledger", "Discrepancy", "Entries", "Problems")
-        for row in rows:
-            cells = (row[name] for name in ("total", "available", "ledger", "discrepancy", "entries"))
-            table.add_row(row["title"] or row["pool"], *map(str, cells), "\n".join(row["problems"]))
         Console().print(table)
     sys.exit(any(abs(r.discrepancy) > threshold for _, _, r in found))
 
@@ -199,7 +196,7 @@ def address(knobs: Settings) -> str:
         return knobs.database_url
     if file.exists():
         return file.read_text().strip()
-    fail("There is no database: set CAPACITY_DATABASE_URL, or start one with `capacity-gateway up`.")
+    return fail("There is no database: set CAPACITY_DATABASE_URL, or start one with `capacity-gateway up`.")
 
 
 def owner_address(knobs: Settings) -> str:
@@ -228,9 +225,7 @@ async def prepare(knobs: Settings, owner_url: str, database_url: str, *, seed: b
             await load_demo(Capacity(database, deadline_seconds=knobs.deadline_seconds), knobs.default_tenant)
 
 
-async def reconcile_all(
-    tenant: str | None, kind: PoolKind | None
-) -> list[tuple[str, str | None, Reconciliation]]:
+async def reconcile_all(tenant: str | None, kind: PoolKind | None) -> list[tuple[str, str | None, Reconciliation]]:
     """Id, title and reconciliation of every pool of a tenant, or of those of one kind."""
     found = []
     async with gateway() as (database, capacity):
@@ -249,15 +244,20 @@ async def reconcile_all(
 class Server(uvicorn.Server):
     """uvicorn, with our greeting once it listens."""
 
-    async def startup(self, sockets: list[object] | None = None) -> None:
+    async def startup(self, sockets: list[socket] | None = None) -> None:
         """Listen, and say where."""
-        await super().startup(sockets)  # type: ignore[arg-type]
+        await super().startup(sockets)
         if self.started:
             greet(settings(), f"http://{self.config.host}:{self.config.port}")
 
 
 async def listen(
-    knobs: Settings, database_url: str, *, host: str | None, port: int | None, embedded: EmbeddedPostgres | None
+    knobs: Settings,
+    database_url: str,
+    *,
+    host: str | None,
+    port: int | None,
+    embedded: EmbeddedPostgres | None,
 ) -> None:
     """Serve until told to stop; an embedded database is kept alive meanwhile."""
     server = Server(

@@ -36,7 +36,9 @@ async def load_demo(capacity: Capacity, tenant: str) -> int:
         by = Attribution(operation="import", actor="demo", key=f"demo:{number}", fingerprint="demo")
         outcome = await capacity.record(tenant, command, by, success)
         if not isinstance(outcome, CapacityChange):
-            raise RuntimeError(f"operation {number} of the demo was refused: {outcome.message}")
+            raise RuntimeError(  # noqa: TRY004 - a refusal, no wrong type
+                f"operation {number} of the demo was refused: {outcome.message}"
+            )
         changed += not outcome.replayed
     return changed
 

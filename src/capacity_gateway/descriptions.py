@@ -4,6 +4,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import strawberry
@@ -58,9 +59,7 @@ def _describe_fields(name: str, kind: Any, origin: type) -> Iterator[str]:
     for field_name, field in kind.fields.items():
         definition = field.extensions["strawberry-definition"]
         resolver = getattr(definition, "base_resolver", None)
-        field.description = (
-            _docstring(resolver.wrapped_func) if resolver else texts.get(definition.python_name)
-        )
+        field.description = _docstring(resolver.wrapped_func) if resolver else texts.get(definition.python_name)
         yield "" if field.description else f"{name}.{field_name}"
         for argument_name, argument in getattr(field, "args", {}).items():
             argument.description = ARGUMENTS.get(argument_name)
@@ -79,7 +78,7 @@ def _attribute_docstrings(documented: type) -> dict[str, str]:
     """The strings that stand below a class's attributes."""
     body = ast.parse(textwrap.dedent(inspect.getsource(documented))).body[0].body  # type: ignore[attr-defined]
     found = {}
-    for attribute, text in zip(body, body[1:], strict=False):
+    for attribute, text in pairwise(body):
         target = getattr(attribute, "target", None) or next(iter(getattr(attribute, "targets", [])), None)
         is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
         if isinstance(target, ast.Name) and is_text and isinstance(text.value.value, str):

@@ -164,9 +164,7 @@ class EmbeddedPostgres:
     def _state(self) -> int:
         if not self._answers():
             return -1
-        return self._run(
-            "pg_isready", "-h", self.socket_dir, "-p", "5432", "-U", "postgres", "-t", "3"
-        ).returncode
+        return self._run("pg_isready", "-h", self.socket_dir, "-p", "5432", "-U", "postgres", "-t", "3").returncode
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -277,9 +275,7 @@ def _admit_system_user(data_dir: Path, binaries: Path) -> None:
                 "no home is opened to others for it: set CAPACITY_DATA_DIR to a folder elsewhere, and "
                 "install the gateway elsewhere, or run as another user than root"
             )
-        log.warning(
-            "Letting other users pass through %s (chmod o+x), for PostgreSQL's %s", folder, SYSTEM_USER
-        )
+        log.warning("Letting other users pass through %s (chmod o+x), for PostgreSQL's %s", folder, SYSTEM_USER)
         folder.chmod(mode | stat.S_IXOTH)
     if not (binaries / "initdb").stat().st_mode & stat.S_IXOTH:
         log.warning("Letting other users run PostgreSQL's programs in %s (chmod go+rX)", binaries.parent)

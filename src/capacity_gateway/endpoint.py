@@ -71,12 +71,12 @@ class Endpoint(GraphQL[Context, None]):
             header_key=request.headers.get("x-idempotency-key"),
         )
 
-    async def execute_operation(self, *args: Any, context: Context, **kwargs: Any) -> Any:
+    async def execute_single(self, *args: Any, **kwargs: Any) -> ExecutionResult:
         """Execute, and give back the connection that was read from."""
         try:
-            return await super().execute_operation(*args, context=context, **kwargs)
+            return await super().execute_single(*args, **kwargs)
         finally:
-            await context.reads.close()
+            await kwargs["context"].reads.close()
 
     async def render_graphql_ide(self, request: Request) -> Response:  # noqa: ARG002 - the base's signature
         """GraphiQL with an example a tab, and where the secret is one of our own making, a demo login in each."""
@@ -139,10 +139,7 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
     if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
         return masked(error.original_error, error)
     shown = dict(error.formatted)
-    if isinstance(error, GraphQLSyntaxError):
-        code = "GRAPHQL_PARSE_FAILED"
-    else:
-        code = "GRAPHQL_VALIDATION_FAILED"
+    code = "GRAPHQL_PARSE_FAILED" if isinstance(error, GraphQLSyntaxError) else "GRAPHQL_VALIDATION_FAILED"
     shown["extensions"] = {"code": code, **(error.extensions or {})}
     return shown
 

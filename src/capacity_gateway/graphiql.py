@@ -63,9 +63,7 @@ def page(tokens: Mapping[str, str]) -> str:
         {
             "query": example.document,
             "variables": _pretty(example.variables) if example.variables else "",
-            "headers": _pretty({"authorization": f"Bearer {tokens[example.role]}"})
-            if example.role in tokens
-            else "",
+            "headers": _pretty({"authorization": f"Bearer {tokens[example.role]}"}) if example.role in tokens else "",
         }
         for example in EXAMPLES
     ]

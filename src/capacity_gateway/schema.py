@@ -64,5 +64,3 @@ def schema() -> strawberry.Schema:
 def sdl() -> str:
     """The schema as text, as committed in schema.graphql."""
     return schema().as_str() + "\n"
-
-

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -66,10 +67,8 @@ class Settings(BaseSettings):
             made = file.with_suffix(f".{os.getpid()}")
             made.touch(mode=0o600)
             made.write_text(secrets.token_urlsafe(48))
-            try:
-                os.link(made, file)  # of two first starters one wins, both read the winner's
-            except FileExistsError:
-                pass
+            with suppress(FileExistsError):  # of two first starters one wins, and both read the winner's
+                os.link(made, file)
             made.unlink()
         return file.read_text()
 

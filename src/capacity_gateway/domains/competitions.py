@@ -453,7 +453,9 @@ class CompetitionMutations:
 
     @strawberry.mutation
     async def request_reservation(
-        self, info: Info, input: RequestReservationInput  # noqa: A002
+        self,
+        info: Info,
+        input: RequestReservationInput,  # noqa: A002
     ) -> RequestReservationResult | None:
         """Ask for spaces; nothing is taken until a director approves."""
         if own(info) not in (None, input.studio_id):
@@ -658,9 +660,7 @@ class CompetitionMutations:
         return await submit(info, input, command, success=ReservationSuccess)
 
 
-def _ending(
-    given: ReservationRefInput, *, from_stages: list[str], to_stage: str, only_holder: str | None
-) -> Release:
+def _ending(given: ReservationRefInput, *, from_stages: list[str], to_stage: str, only_holder: str | None) -> Release:
     return Release(
         kind=KIND,
         claim_id=given.reservation_id,

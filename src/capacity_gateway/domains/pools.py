@@ -83,10 +83,6 @@ class PoolRefInput:
 
 
 PoolResult = Annotated[
-    PoolSuccess | NotFoundError | InvalidInputError | IdempotencyConflictError | GatewayBusyError,
-    strawberry.union("DefinePoolResult", description="The pool, or why it was not made."),
-]
-PoolResult = Annotated[
     PoolSuccess
     | QuotaBelowUseError
     | InvalidTransitionError

@@ -103,8 +103,8 @@ class ClaimCommand(Command):
     needs_fact: str | None = None
     facts: dict[str, Any] | None = None
     """Facts to set; None takes one away."""
-    quantity_field: str = field(default="quantity", metadata={"local": True})
-    """How the caller's input calls the quantity, for refusals that name it."""
+    quantity_field: str | None = field(default=None, metadata={"local": True})
+    """Set where more than the claim has is a wrong input: how the caller's input calls the quantity."""
 
 
 @dataclass(frozen=True, kw_only=True)

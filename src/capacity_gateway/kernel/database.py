@@ -5,14 +5,17 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import aiosql
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 SQL = Path(__file__).parents[1] / "sql"
 QUERIES = aiosql.from_path(SQL / "queries", "asyncpg", kwargs_only=True)
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 APPLICATION_ROLE = "capacity_app"
 
@@ -105,7 +108,7 @@ class Database:
             yield cls(pool)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """A connection for one statement or transaction.
 
         Raises:
@@ -126,9 +129,7 @@ class Database:
     async def apply(self, tenant: str, commands: str, *, historic: bool = False) -> list[str]:
         """Run one batch of commands as one transaction; returns one JSON outcome for each, in order."""
         async with self.connection() as connection:
-            rows = await connection.fetch(
-                "SELECT outcome FROM capacity.apply($1, $2, $3)", tenant, commands, historic
-            )
+            rows = await connection.fetch("SELECT outcome FROM capacity.apply($1, $2, $3)", tenant, commands, historic)
         return [row["outcome"] for row in rows]
 
     async def unsafe_settings(self) -> list[str]:
@@ -139,5 +140,3 @@ class Database:
 
 async def _no_reset(connection: asyncpg.Connection) -> None:
     """Nothing is ever set for longer than a transaction, so the round trip of a RESET would be for nothing."""
-
-

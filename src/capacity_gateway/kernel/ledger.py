@@ -1,7 +1,7 @@
 """The ledger, as GraphQL shows it."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Self
 
 import strawberry
 
@@ -135,5 +135,3 @@ class LedgerConnection:
     """Where the page ends, and whether there is more."""
     total_count: int | None = None
     """How many there are in all, where that costs nothing; else null."""
-
-

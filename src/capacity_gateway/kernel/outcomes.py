@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import strawberry
 
@@ -240,134 +240,152 @@ Success = TypeVar("Success", bound=CapacityChange)
 Rows = Sequence[Json]
 
 
-def decode(
-    rows: Rows, commands: Sequence[Command], by: Attribution, success: type[Success]
-) -> Success | CapacityError:
+def decode(rows: Rows, commands: Sequence[Command], by: Attribution, success: type[Success]) -> Success | CapacityError:
     """The outcome of a request out of the rows of its commands: one success, or the first refusal."""
     for row, command in zip(rows, commands, strict=True):
         if row["code"] not in ("OK", "DONE", "LINKED"):
-            return _REFUSALS[row["code"]](row, command, by, rows, replayed=row["replayed"])
+            refusal = _REFUSALS[row["code"]](_Refused(row, command, by, rows))
+            refusal.replayed = row["replayed"]
+            return refusal
     row = rows[-1]
     return success(
         replayed=all(row["replayed"] for row in rows),
         pool=_pool(row),
-        entries=[LedgerEntry.decode(_named(entry, row)) for row in rows for entry in row["entries"]],
+        entries=[
+            LedgerEntry.decode(entry | {"subject_title": row["claim"] and row["claim"]["title"]})
+            for row in rows
+            for entry in row["entries"]
+        ],
         share=Claim.decode(row["claim"]) if row["claim"] else None,
         numbers=row["detail"],
     )
 
 
-def _named(entry: Json, row: Json) -> Json:
-    return entry | {"subject_title": row["claim"] and row["claim"]["title"]}
+def busy(outcome: BusyOutcome, *, retry_after_ms: int = 250) -> GatewayBusyError:
+    """The refusal of a call that could not be done now."""
+    said = {
+        BusyOutcome.NOT_APPLIED: "The gateway is busy; nothing has changed",
+        BusyOutcome.UNKNOWN: "The gateway could not find out in time whether this was done; send it again to see",
+    }
+    return GatewayBusyError(message=said[outcome], outcome=outcome, retry_after_ms=retry_after_ms)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Refused:
+    """A refused command, with all that its refusal may tell of."""
+
+    row: Json
+    command: Command
+    by: Attribution
+    rows: Rows
+
+    @property
+    def detail(self) -> Json:
+        detail: Json = self.row["detail"]
+        return detail
+
+    @property
+    def pool(self) -> Pool:
+        return _pool(self.row)
 
 
 def _pool(row: Json) -> Pool:
     return Pool.decode(row["pool"], row["as_of"])
 
 
-def _insufficient(row: Json, _: Command, __: Attribution, rows: Rows, **replayed: bool) -> CapacityError:
-    detail = row["detail"]
+def _conflict(refused: _Refused) -> CapacityError:
+    return IdempotencyConflictError(
+        message="This idempotency key has been used for another input",
+        first_seen_at=moment(refused.detail["first_seen_at"]),
+    )
+
+
+def _exceeds_claim(refused: _Refused) -> CapacityError:
+    requested, refundable = refused.detail["requested"], refused.detail["refundable"]
+    field = refused.command.quantity_field if isinstance(refused.command, ClaimCommand) else None
+    if field:
+        message = f"{field} is {requested}, but only {refundable} are confirmed"
+        return InvalidInputError(field=field, message=message)
+    return RefundExceedsClaimError(
+        message=f"{requested} were to be given back and {refundable} can be",
+        pool=refused.pool,
+        requested=requested,
+        refundable=refundable,
+    )
+
+
+def _exists(_: _Refused) -> CapacityError:
+    return InvalidInputError(field="id", message="This id has been used with other input")
+
+
+def _hold_expired(refused: _Refused) -> CapacityError:
+    expired_at = moment(refused.detail["expired_at"])
+    return HoldExpiredError(message="The hold has run out", pool=refused.pool, expired_at=expired_at)
+
+
+def _insufficient(refused: _Refused) -> CapacityError:
+    detail = refused.detail
     earliest = moment_or_none(detail["earliest_release_at"])
-    wait = None if earliest is None else max(0, round((earliest - moment(row["as_of"])).total_seconds() * 1000))
+    seconds_left = (earliest - moment(refused.row["as_of"])).total_seconds() if earliest else None
+    short = {row["pool"]["id"]: row for row in refused.rows if row["code"] == "INSUFFICIENT"}
     return InsufficientCapacityError(
         message=f"{detail['requested']} were asked for and {max(0, detail['available'])} are available",
-        pool=_pool(row),
+        pool=refused.pool,
         judged_version=detail["judged_version"],
         requested=detail["requested"],
         available=detail["available"],
         cause=ShortageCause(detail["cause"]),
         earliest_release_at=earliest,
-        retry_after_ms=wait,
+        retry_after_ms=None if seconds_left is None else max(0, round(seconds_left * 1000)),
         shortfalls=[
             Shortfall(
-                pool=_pool(short),
-                requested=short["detail"]["requested"],
-                available=short["detail"]["available"],
-                judged_version=short["detail"]["judged_version"],
+                pool=_pool(row),
+                requested=row["detail"]["requested"],
+                available=row["detail"]["available"],
+                judged_version=row["detail"]["judged_version"],
             )
-            for short in {short["pool"]["id"]: short for short in rows if short["code"] == "INSUFFICIENT"}.values()
+            for row in short.values()
         ],
-        **replayed,
     )
 
 
-def _not_found(row: Json, command: Command, *_: Any, **replayed: bool) -> CapacityError:
-    missing = row["detail"]["missing"]
-    ref = missing.removeprefix(f"{command.kind.value}:")
-    return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref), **replayed)
+def _invalid_input(refused: _Refused) -> CapacityError:
+    return InvalidInputError(field=refused.detail["field"], message=refused.detail["message"])
 
 
-def _exists(row: Json, *_: Any, **replayed: bool) -> CapacityError:  # noqa: ARG001 - one signature for all
-    return InvalidInputError(field="id", message="This id has been used with other input", **replayed)
-
-
-def _invalid_input(row: Json, *_: Any, **replayed: bool) -> CapacityError:
-    return InvalidInputError(field=row["detail"]["field"], message=row["detail"]["message"], **replayed)
-
-
-def _invalid_transition(
-    row: Json, command: Command, by: Attribution, *_: Any, **replayed: bool
-) -> CapacityError:
-    current = row["detail"]["from"].upper()
-    allowed = list(command.from_stages or []) if isinstance(command, ClaimCommand) else []
-    must = f" must be {' or '.join(allowed)}" if allowed and current not in allowed else " does not allow it"
+def _invalid_transition(refused: _Refused) -> CapacityError:
+    operation, current = refused.by.operation, refused.detail["from"].upper()
+    stages = refused.command.from_stages if isinstance(refused.command, ClaimCommand) else None
+    allowed = list(stages or [])
+    if current in allowed or not allowed:
+        message = f"Cannot {operation}: there is nothing to do it to (currently {current})"
+    else:
+        message = f"Cannot {operation}: it must be {' or '.join(allowed)} (currently {current})"
     return InvalidTransitionError(
-        message=f"Cannot {by.operation}: the state{must} (currently {current})",
-        pool=_pool(row),
-        from_=current,
-        attempted=by.operation,
-        allowed=allowed,
-        **replayed,
+        message=message, pool=refused.pool, from_=current, attempted=operation, allowed=allowed
     )
 
 
-def _exceeds_claim(row: Json, command: Command, *_: Any, **replayed: bool) -> CapacityError:
-    requested, refundable = row["detail"]["requested"], row["detail"]["refundable"]
-    if isinstance(command, ClaimCommand) and command.quantity_field != "quantity":
-        return InvalidInputError(
-            field=command.quantity_field,
-            message=f"{command.quantity_field} is {requested}, but only {refundable} are confirmed",
-            **replayed,
-        )
-    return RefundExceedsClaimError(
-        message=f"{requested} were to be given back and {refundable} can be",
-        pool=_pool(row),
-        requested=requested,
-        refundable=refundable,
-        **replayed,
-    )
+def _not_found(refused: _Refused) -> CapacityError:
+    ref = refused.detail["missing"].removeprefix(f"{refused.command.kind.value}:")
+    return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref))
 
 
-def _hold_expired(row: Json, *_: Any, **replayed: bool) -> CapacityError:
-    return HoldExpiredError(
-        message="The hold has run out", pool=_pool(row), expired_at=moment(row["detail"]["expired_at"]), **replayed
-    )
+def _pool_closed(refused: _Refused) -> CapacityError:
+    return PoolClosedError(message="This is closed at present", pool=refused.pool)
 
 
-def _pool_closed(row: Json, *_: Any, **replayed: bool) -> CapacityError:
-    return PoolClosedError(message="This is closed at present", pool=_pool(row), **replayed)
-
-
-def _quota_below_use(row: Json, *_: Any, **replayed: bool) -> CapacityError:
-    in_use, requested_quota = row["detail"]["in_use"], row["detail"]["requested_quota"]
+def _quota_below_use(refused: _Refused) -> CapacityError:
+    in_use, quota = refused.detail["in_use"], refused.detail["requested_quota"]
     return QuotaBelowUseError(
-        message=f"{in_use} are in use, more than a quota of {requested_quota}; allowBelowUse sets it all the same",
-        pool=_pool(row),
+        message=f"{in_use} are in use, more than a quota of {quota}; allowBelowUse sets it all the same",
+        pool=refused.pool,
         in_use=in_use,
-        requested_quota=requested_quota,
-        **replayed,
+        requested_quota=quota,
     )
 
 
-def _conflict(row: Json, *_: Any, **replayed: bool) -> CapacityError:
-    return IdempotencyConflictError(
-        message="This idempotency key has been used for another input",
-        first_seen_at=moment(row["detail"]["first_seen_at"]),
-        **replayed,
-    )
-
-
-_REFUSALS: dict[str, Callable[..., CapacityError]] = {
+_REFUSALS: dict[str, Callable[[_Refused], CapacityError]] = {
     "CONFLICT": _conflict,
     "EXCEEDS_CLAIM": _exceeds_claim,
     "EXISTS": _exists,
@@ -380,12 +398,3 @@ _REFUSALS: dict[str, Callable[..., CapacityError]] = {
     "QUOTA_BELOW_USE": _quota_below_use,
 }
 """The codes of `capacity.apply`, and what each becomes."""
-
-
-def busy(outcome: BusyOutcome, *, retry_after_ms: int = 250) -> GatewayBusyError:
-    """The refusal of a call that could not be done now."""
-    said = {
-        BusyOutcome.NOT_APPLIED: "The gateway is busy; nothing has changed",
-        BusyOutcome.UNKNOWN: "The gateway could not find out in time whether this was done; send it again to see",
-    }
-    return GatewayBusyError(message=said[outcome], outcome=outcome, retry_after_ms=retry_after_ms)

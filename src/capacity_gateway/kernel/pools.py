@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
@@ -10,6 +10,10 @@ from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Forbidden
 from capacity_gateway.kernel.paging import Connection, connect, page_size, read_cursor
 from capacity_gateway.kernel.vocabulary import PoolKind
+
+if TYPE_CHECKING:
+    from capacity_gateway.kernel.ledger import LedgerConnection, LedgerFilter
+    from capacity_gateway.kernel.reconciliation import Reconciliation
 
 Json = dict[str, Any]
 """A row as PostgreSQL's to_jsonb gives it."""
@@ -227,9 +231,7 @@ class Pool:
         return await info.context.reads.reconciliation(self.id)
 
 
-async def page_of_pools(
-    info: Info, kind: PoolKind | None, first: int, after: str | None
-) -> Connection[Pool]:
+async def page_of_pools(info: Info, kind: PoolKind | None, first: int, after: str | None) -> Connection[Pool]:
     """A page of the tenant's pools in the order of their ids."""
     size = page_size(first)
     (last,) = read_cursor(after, str)

@@ -7,13 +7,19 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 import orjson
 from strawberry.dataloader import DataLoader
 
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.context import Caller
-from capacity_gateway.kernel.database import CONNECTION_LOST, NOT_APPLIED, QUERIES, Database, NoConnection
+from capacity_gateway.kernel.database import (
+    CONNECTION_LOST,
+    NOT_APPLIED,
+    QUERIES,
+    Connection,
+    Database,
+    NoConnection,
+)
 from capacity_gateway.kernel.errors import BadUserInput, Busy, Forbidden
 from capacity_gateway.kernel.ledger import LedgerConnection, LedgerEdge, LedgerEntry, LedgerFilter
 from capacity_gateway.kernel.paging import connect, page_size, read_cursor
@@ -34,7 +40,7 @@ class Reads:
         self._capacity = capacity
         self._tenant = tenant
         self._stack = AsyncExitStack()
-        self._connection: asyncpg.Connection | None = None
+        self._connection: Connection | None = None
         self._turn = asyncio.Lock()  # a connection answers one query at a time
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
 
@@ -52,12 +58,10 @@ class Reads:
             except (*NOT_APPLIED, *CONNECTION_LOST, NoConnection) as error:
                 raise Busy from error
 
-    async def _open(self) -> asyncpg.Connection:
+    async def _open(self) -> Connection:
         while True:
             connection = await self._stack.enter_async_context(self._database.connection())
-            await self._stack.enter_async_context(
-                connection.transaction(isolation="repeatable_read", readonly=True)
-            )
+            await self._stack.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
             due = await QUERIES.open_snapshot(connection, tenant=self._tenant)
             if not due:
                 return connection
@@ -71,18 +75,20 @@ class Reads:
             values = dict(await self._rows(query, ids=keys, **shared))
             return [values.get(key) for key in keys]
 
-        return await self._loader(load, query, shared).load(key)
+        value: Json | None = await self._loader(load, query, shared).load(key)
+        return value
 
     async def _many(self, query: str, key: str, **shared: Any) -> list[Json]:
         """The values that a query has for a key, in their order."""
 
         async def load(keys: list[str]) -> list[list[Json]]:
             values = defaultdict(list)
-            for key, value in await self._rows(query, ids=keys, **shared):
-                values[key].append(value)
+            for owner, value in await self._rows(query, ids=keys, **shared):
+                values[owner].append(value)
             return [values[key] for key in keys]
 
-        return await self._loader(load, query, shared).load(key)
+        found: list[Json] = await self._loader(load, query, shared).load(key)
+        return found
 
     def _loader(self, load: Any, query: str, shared: dict[str, Any]) -> DataLoader[str, Any]:
         name = (query, repr(shared))

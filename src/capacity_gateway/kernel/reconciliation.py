@@ -127,7 +127,11 @@ def _problems(row: Json, discrepancy: int) -> list[LedgerProblem]:
         found.append(LedgerProblem(kind=kind, version=version, delta=delta, message=message))
 
     if discrepancy:
-        note(LedgerProblemKind.DRIFT, f"the counter differs from the ledger by {discrepancy}", delta=discrepancy)
+        note(
+            LedgerProblemKind.DRIFT,
+            f"the counter differs from the ledger by {discrepancy}",
+            delta=discrepancy,
+        )
     for orphan in row["orphans"]:
         note(
             LedgerProblemKind.ORPHAN,
@@ -135,7 +139,11 @@ def _problems(row: Json, discrepancy: int) -> list[LedgerProblem]:
             delta=-orphan["quantity"],
         )
     if row["gap_at"]:
-        note(LedgerProblemKind.VERSION_GAP, f"the entry before version {row['gap_at']} is missing", version=row["gap_at"])
+        note(
+            LedgerProblemKind.VERSION_GAP,
+            f"the entry before version {row['gap_at']} is missing",
+            version=row["gap_at"],
+        )
     elif row["last_version"] < row["version"]:
         note(
             LedgerProblemKind.VERSION_GAP,
@@ -147,7 +155,11 @@ def _problems(row: Json, discrepancy: int) -> list[LedgerProblem]:
     if row["hash_broken_at"]:
         note(LedgerProblemKind.HASH_BROKEN, "the hash does not follow", version=row["hash_broken_at"])
     if row["balance_broken_at"]:
-        note(LedgerProblemKind.BALANCE_BROKEN, "the running sum does not follow", version=row["balance_broken_at"])
+        note(
+            LedgerProblemKind.BALANCE_BROKEN,
+            "the running sum does not follow",
+            version=row["balance_broken_at"],
+        )
     difference = row["held"] + row["confirmed"] - row["held_by_claims"] - row["confirmed_by_claims"]
     if (row["held"], row["confirmed"]) != (row["held_by_claims"], row["confirmed_by_claims"]):
         note(

@@ -3,9 +3,9 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import strawberry
 from strawberry.types import get_object_definition
@@ -14,7 +14,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from capacity_gateway.kernel.commands import Attribution, Command, Refuse
 from capacity_gateway.kernel.context import Info
-from capacity_gateway.kernel.outcomes import CapacityChange, CapacityError, InvalidInputError
+from capacity_gateway.kernel.outcomes import CapacityChange, InvalidInputError
 from capacity_gateway.kernel.vocabulary import PoolKind
 
 Success = TypeVar("Success", bound=CapacityChange)
@@ -43,7 +43,7 @@ async def submit(
     *commands: Command,
     success: type[Success],
     checks: Sequence[InvalidInputError | None] = (),
-) -> Success | CapacityError:
+) -> Any:
     """Submit a mutation's commands as its caller and under its key.
 
     Args:
@@ -54,7 +54,8 @@ async def submit(
         checks: refusals that were found already; the first one is the answer, and final for the key.
 
     Returns:
-        What `Capacity.submit` returns, or InvalidInputError.
+        What `Capacity.submit` returns, or InvalidInputError. Which members of a union these may be is GraphQL's
+        to check, hence Any.
     """
     caller, header_key = info.context.caller, info.context.header_key
     key = getattr(given, "idempotency_key", None)
@@ -63,7 +64,9 @@ async def submit(
     if key is not None and not is_id(key):
         return InvalidInputError(field="idempotencyKey", message="idempotencyKey must be 1 to 255 printable characters")
     if header_key is not None and header_key != key:
-        return InvalidInputError(field="idempotencyKey", message="idempotencyKey and the header X-Idempotency-Key differ")
+        return InvalidInputError(
+            field="idempotencyKey", message="idempotencyKey and the header X-Idempotency-Key differ"
+        )
     refusal = next((check for check in (*unfit_texts(given), *checks) if check), None)
     by = Attribution(
         operation=info.field_name,
@@ -76,9 +79,7 @@ async def submit(
         return await info.context.capacity.submit(caller.tenant, commands, by, success)
     if key is None:
         return refusal
-    remembered = Refuse(
-        kind=PoolKind.COMPETITION, definition={"field": refusal.field, "message": refusal.message}
-    )
+    remembered = Refuse(kind=PoolKind.COMPETITION, definition={"field": refusal.field, "message": refusal.message})
     return await info.context.capacity.submit(caller.tenant, [remembered], by, success)
 
 
@@ -94,7 +95,7 @@ def fingerprint(given: Any, actor: str | None) -> str:
 
 def unfit_texts(given: Any) -> Iterator[InvalidInputError]:
     """The refusals of an input's ids that are no ids and texts that are no texts."""
-    for name, is_an_id in _texts(type(given)).items():
+    for name, is_an_id in _texts(cast(Hashable, type(given))).items():
         value = getattr(given, name)
         field = to_camel_case(name)
         if not isinstance(value, str):
@@ -108,9 +109,9 @@ def unfit_texts(given: Any) -> Iterator[InvalidInputError]:
 
 
 @cache
-def _texts(input_type: type) -> dict[str, bool]:
+def _texts(input_type: Hashable) -> dict[str, bool]:
     """The names of an input type's text fields, and whether each is an id."""
-    definition = get_object_definition(input_type, strict=True)
+    definition = get_object_definition(cast(type, input_type), strict=True)
     found = {}
     for field in definition.fields:
         kind = field.type.of_type if isinstance(field.type, StrawberryOptional) else field.type
