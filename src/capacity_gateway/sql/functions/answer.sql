@@ -2,14 +2,24 @@
 CREATE OR REPLACE FUNCTION capacity.answer(
     p_tenant text, m capacity.command, outcomes jsonb[], at timestamptz
 ) RETURNS capacity.idempotency
-LANGUAGE sql STABLE AS $$
-    SELECT p_tenant, m.operation, m.key, m.fingerprint, jsonb_agg(jsonb_build_object(
-        'code', o -> 'code', 'detail', o -> 'detail',
-        'pool_id', o -> 'pool' -> 'id', 'claim_id', o -> 'claim' -> 'id',
-        'entries', (
-            SELECT coalesce(jsonb_agg(jsonb_build_object('pool_id', e -> 'pool_id', 'version', e -> 'version')), '[]')
-            FROM jsonb_array_elements(o -> 'entries') AS e
-        )
-    ) ORDER BY position), at
-    FROM unnest(outcomes) WITH ORDINALITY AS t (o, position)
-$$;
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    answer capacity.idempotency;
+    o jsonb;
+BEGIN
+    answer.tenant_id := p_tenant;
+    answer.operation := m.operation;
+    answer.key := m.key;
+    answer.fingerprint := m.fingerprint;
+    answer.outcomes := '[]';
+    answer.created_at := at;
+    FOREACH o IN ARRAY outcomes LOOP
+        answer.outcomes := answer.outcomes || jsonb_build_object(
+            'code', o -> 'code', 'detail', o -> 'detail',
+            'pool_id', o #> '{pool,id}', 'claim_id', o #> '{claim,id}',
+            'pool_ids', jsonb_path_query_array(o, '$.entries[*].pool_id'),
+            'versions', jsonb_path_query_array(o, '$.entries[*].version')
+        );
+    END LOOP;
+    RETURN answer;
+END $$;

@@ -18,7 +18,7 @@ DECLARE
     entries capacity.ledger[] := '{}';
     entries_saved integer;
     outcomes jsonb[] := '{}';
-    answer capacity.idempotency;
+    seen capacity.idempotency[];    -- the answers to keys that have been used before
     answers capacity.idempotency[] := '{}';
     m capacity.command;
     r capacity.recorded;
@@ -41,6 +41,7 @@ BEGIN
     SELECT s.pools, s.entries INTO pools, entries FROM capacity.settle(p_tenant, now, pools, entries) AS s;
     loaded := pools;
     claims := capacity.load_claims(p_tenant, batch, ids);
+    seen := capacity.recall(p_tenant, batch);
     ids := ARRAY(SELECT p.id FROM unnest(pools) AS p);
 
     FOR i IN 1 .. cardinality(batch) LOOP
@@ -52,13 +53,12 @@ BEGIN
             IF m.request = batch[i + 1].request THEN
                 saved := pools;
             END IF;
-            answer := capacity.recall(p_tenant, m);
         END IF;
         a := coalesce(array_position(ids, coalesce(m.pool_id, (claims[i]).pool_id)), cardinality(ids) + 1);
         b := array_position(ids, m.to_pool_id);
         at := greatest(now, (pools[a]).clock);
-        IF answer.key IS NOT NULL THEN
-            outcomes[i] := capacity.replay(p_tenant, answer, m, i - first, now);
+        IF (seen[i]).key IS NOT NULL THEN
+            outcomes[i] := capacity.replay(p_tenant, seen[i], m, i - first, now);
             CONTINUE;
         END IF;
 

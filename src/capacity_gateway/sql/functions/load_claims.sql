@@ -1,18 +1,23 @@
--- The claims that a batch names, one for each command, null where there is none yet. Their pools are locked by
--- now; a claim that has moved to another pool since is a lost race, and the batch is sent again.
+-- The claims that a batch names, one for each command, null where there is none yet. A command that names only its
+-- claim has had that claim's pool locked; if it has moved to another pool since, the batch is sent again.
 CREATE OR REPLACE FUNCTION capacity.load_claims(
     p_tenant text, batch capacity.command[], locked text[]
 ) RETURNS capacity.claim[]
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     claims CONSTANT capacity.claim[] := ARRAY(
-        SELECT c FROM unnest(batch) WITH ORDINALITY AS m
-        LEFT JOIN capacity.claim AS c ON c.tenant_id = p_tenant AND c.id = m.claim_id
-        ORDER BY m.ordinality
+        SELECT (
+            SELECT c FROM capacity.claim AS c
+            WHERE c.tenant_id = p_tenant AND c.id = (batch[n]).claim_id
+        )
+        FROM generate_subscripts(batch, 1) AS n
+        ORDER BY n
     );
 BEGIN
-    IF EXISTS (SELECT FROM unnest(claims) AS c WHERE NOT c.pool_id = ANY (locked)) THEN
-        RAISE EXCEPTION 'a claim has moved to another pool' USING ERRCODE = 'serialization_failure';
-    END IF;
+    FOR i IN 1 .. cardinality(batch) LOOP
+        IF (batch[i]).pool_id IS NULL AND NOT (claims[i]).pool_id = ANY (locked) THEN
+            RAISE EXCEPTION 'a claim has moved to another pool' USING ERRCODE = 'serialization_failure';
+        END IF;
+    END LOOP;
     RETURN claims;
 END $$;

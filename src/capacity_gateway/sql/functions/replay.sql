@@ -19,10 +19,11 @@ LANGUAGE sql STABLE AS $$
         ),
         'entries', (
             SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY e.nth), '[]')
-            FROM jsonb_array_elements(stored -> 'entries') WITH ORDINALITY AS e (entry, nth)
+            FROM ROWS FROM (
+                jsonb_array_elements_text(stored -> 'pool_ids'), jsonb_array_elements_text(stored -> 'versions')
+            ) WITH ORDINALITY AS e (pool_id, version, nth)
             INNER JOIN capacity.ledger AS l
-                ON l.tenant_id = p_tenant AND l.pool_id = e.entry ->> 'pool_id'
-                AND l.version = (e.entry ->> 'version')::integer
+                ON l.tenant_id = p_tenant AND l.pool_id = e.pool_id AND l.version = e.version::integer
         )
     ) END
     FROM (SELECT answer.outcomes -> nth) AS s (stored)

@@ -36,7 +36,6 @@ CREATE TABLE capacity.pool (
     opened_at timestamptz NOT NULL,
     closed_at timestamptz,
     definition jsonb NOT NULL,      -- the input it was defined with: the same again is a replay
-    CONSTRAINT pool_key PRIMARY KEY (tenant_id, id),
     CONSTRAINT pool_id_is_kind_and_ref CHECK (id = kind || ':' || ref),
     CONSTRAINT pool_quota_not_negative CHECK (quota >= 0),
     CONSTRAINT pool_oversell_not_negative CHECK (oversell_max >= 0),
@@ -51,6 +50,8 @@ CREATE TABLE capacity.pool (
 
 -- Pages of the pools of one kind.
 CREATE INDEX pool_of_kind ON capacity.pool (tenant_id, kind, id);
+-- Keys are made last: of plans that cost the same while a table is empty, the planner takes that of the newest index.
+ALTER TABLE capacity.pool ADD CONSTRAINT pool_key PRIMARY KEY (tenant_id, id);
 
 -- A holder's share of a pool. waiting -> held -> confirmed -> released, or held -> expired.
 CREATE TABLE capacity.claim (
@@ -68,7 +69,6 @@ CREATE TABLE capacity.claim (
     since timestamptz NOT NULL,     -- when it entered its state
     confirmed_at timestamptz,
     expires_at timestamptz,         -- of a hold
-    CONSTRAINT claim_key PRIMARY KEY (tenant_id, id),
     CONSTRAINT claim_quantity_not_negative CHECK (quantity >= 0),
     CONSTRAINT claim_state_known CHECK (state IN ('waiting', 'held', 'confirmed', 'released', 'expired'))
 );
@@ -80,6 +80,7 @@ CREATE INDEX claim_of_holder ON capacity.claim (tenant_id, holder, created_at, i
 CREATE INDEX claim_due_in_pool ON capacity.claim (tenant_id, pool_id, expires_at) WHERE state = 'held';
 -- What is due anywhere in the tenant, asked before a read.
 CREATE INDEX claim_due ON capacity.claim (tenant_id, expires_at) WHERE state = 'held';
+ALTER TABLE capacity.claim ADD CONSTRAINT claim_key PRIMARY KEY (tenant_id, id);
 
 -- One immutable change of a pool. change = quota_change - held_change - confirmed_change.
 CREATE TABLE capacity.ledger (
@@ -103,13 +104,9 @@ CREATE TABLE capacity.ledger (
     effective_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
     hash text NOT NULL,
-    CONSTRAINT ledger_key PRIMARY KEY (tenant_id, pool_id, version),
     CONSTRAINT ledger_changes_something CHECK (quota_change <> 0 OR held_change <> 0 OR confirmed_change <> 0),
     CONSTRAINT ledger_not_from_the_future CHECK (effective_at <= recorded_at)
 );
--- A key is applied at most once, for ever: this outlives the stored answers.
-CREATE UNIQUE INDEX ledger_key_once ON capacity.ledger (tenant_id, operation, idempotency_key, part)
-WHERE idempotency_key IS NOT NULL;
 -- A claim's own history, and "is there any entry behind this claim?".
 CREATE INDEX ledger_of_claim ON capacity.ledger (tenant_id, claim_id, recorded_at);
 -- Entries that count from before they were written: imports, backfills, expiries. Few, but `at` needs them.
@@ -119,6 +116,10 @@ WHERE effective_at < recorded_at;
 CREATE INDEX ledger_recorded ON capacity.ledger (tenant_id, pool_id, recorded_at, version);
 -- The latest entries over all pools of a tenant.
 CREATE INDEX ledger_activity ON capacity.ledger (tenant_id, recorded_at, pool_id, version);
+-- A key is applied at most once, for ever: this outlives the stored answers.
+CREATE UNIQUE INDEX ledger_key_once ON capacity.ledger (tenant_id, operation, idempotency_key, part)
+WHERE idempotency_key IS NOT NULL;
+ALTER TABLE capacity.ledger ADD CONSTRAINT ledger_key PRIMARY KEY (tenant_id, pool_id, version);
 
 -- The answer to each key, written in the commit of its effect.
 CREATE TABLE capacity.idempotency (
@@ -127,11 +128,11 @@ CREATE TABLE capacity.idempotency (
     key text NOT NULL,
     fingerprint text NOT NULL,      -- of the input and the actor
     outcomes jsonb NOT NULL,        -- one per command of the request
-    created_at timestamptz NOT NULL,
-    CONSTRAINT idempotency_key PRIMARY KEY (tenant_id, operation, key)
+    created_at timestamptz NOT NULL
 );
 -- Old answers are swept by age.
 CREATE INDEX idempotency_age ON capacity.idempotency (tenant_id, created_at);
+ALTER TABLE capacity.idempotency ADD CONSTRAINT idempotency_key PRIMARY KEY (tenant_id, operation, key);
 
 -- One command to capacity.apply, as its JSON gives it; every field but verb may be absent.
 CREATE TYPE capacity.command AS (
