@@ -74,10 +74,10 @@ class EmbeddedPostgres:
         with self._locked() as lock:
             if not self.pgdata.exists():
                 self._create(lock)
-            self._ensure_running()
-            if self._joined is None:
+            if self._joined is None:  # before it runs, so that stop() ends what an interrupt cut short
                 self._joined = os.open(self.data_dir / "users", os.O_RDWR | os.O_CREAT, 0o600)
                 fcntl.flock(self._joined, fcntl.LOCK_SH)
+            self._ensure_running()
             return self._write_url()
 
     def stop(self) -> None:
