@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import uvicorn
 from cyclopts import App, Parameter
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +22,7 @@ from capacity_gateway.domains.competitions import KIND, ReservationSuccess
 from capacity_gateway.embedded import EmbeddedPostgres
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
-from capacity_gateway.kernel.database import Database, application_url
+from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
 from capacity_gateway.kernel.migrations import migrate as migrate_database
 from capacity_gateway.kernel.outcomes import CapacityChange
 from capacity_gateway.kernel.reads import Reads
@@ -31,7 +32,11 @@ from capacity_gateway.login import demo_tokens, mint
 from capacity_gateway.schema import sdl
 from capacity_gateway.settings import Settings, settings
 
-cli = App(name="capacity-gateway", help="The one place where capacity is taken and given back.")
+cli = App(
+    name="capacity-gateway",
+    help="The one place where capacity is taken and given back.",
+    default_parameter=Parameter(negative=()),  # no --no-json beside --json
+)
 said = Console(stderr=True)
 """What a person reads while it works; results go to the standard output."""
 
@@ -46,9 +51,10 @@ def up(*, host: str | None = None, port: int | None = None) -> None:
 
     Args:
         host: Where to listen; absent = CAPACITY_HOST, or 127.0.0.1.
-        port: On which port; absent = CAPACITY_PORT, or 8000.
+        port: On which port; absent = CAPACITY_PORT, or 8000; 0 = any that is free.
     """
     knobs = settings()
+    knobs.signing_secret()  # where it is missing, say so before anything is started
     embedded = None if knobs.database_url else EmbeddedPostgres(knobs.data_dir)
     stop_on_sigterm()
     try:
@@ -74,11 +80,13 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
 
     Args:
         host: Where to listen; absent = CAPACITY_HOST, or 127.0.0.1.
-        port: On which port; absent = CAPACITY_PORT, or 8000.
+        port: On which port; absent = CAPACITY_PORT, or 8000; 0 = any that is free.
     """
+    knobs = settings()
+    knobs.signing_secret()
     stop_on_sigterm()
     with suppress(KeyboardInterrupt):
-        asyncio.run(listen(settings(), address(settings()), host=host, port=port, embedded=None))
+        asyncio.run(listen(knobs, address(knobs), host=host, port=port, embedded=None))
 
 
 @cli.command
@@ -107,7 +115,10 @@ def token(
         claim: A further claim as NAME=VALUE, such as studioId=42; may be given several times.
         ttl_seconds: How long it holds.
     """
-    further = dict(pair.partition("=")[::2] for pair in claim or [])
+    for pair in claim or []:
+        if "=" not in pair:
+            fail(f"A claim is NAME=VALUE, and this is none: {pair}")
+    further = dict(pair.split("=", 1) for pair in claim or [])
     claims = {"sub": sub, "role": role, "tenant": tenant, **further}
     print(mint(settings(), claims, ttl_seconds=ttl_seconds))  # noqa: T201 - the command's result
 
@@ -206,7 +217,7 @@ def owner_address(knobs: Settings) -> str:
 
 def fail(message: str) -> NoReturn:
     """Say what is wrong and exit 2."""
-    said.print(f"[red]{message}[/red]")
+    said.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(2)
 
 
@@ -247,8 +258,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Listen, and say where."""
         await super().startup(sockets)
-        if self.started:
-            greet(settings(), f"http://{self.config.host}:{self.config.port}")
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        greet(settings(), f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
 
 async def listen(
@@ -262,9 +273,9 @@ async def listen(
     """Serve until told to stop; an embedded database is kept alive meanwhile."""
     server = Server(
         uvicorn.Config(
-            application(knobs, database_url),
-            host=host or knobs.host,
-            port=port or knobs.port,
+            application(knobs, await application_url(database_url)),
+            host=knobs.host if host is None else host,
+            port=knobs.port if port is None else port,
             log_level="warning",
             timeout_graceful_shutdown=GRACE_SECONDS,
             limit_concurrency=1024,
@@ -299,8 +310,14 @@ def stop_on_sigterm() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    cli()
+    """Run the command line; what only its user can mend is said without a traceback."""
+    try:
+        cli()
+    except ValidationError as error:
+        fail("\n".join(f"CAPACITY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+    except (*CONNECTION_LOST, NoConnection, RuntimeError) as error:
+        speaks_for_itself = isinstance(error, RuntimeError) or getattr(error, "filename", None)
+        fail(str(error) if speaks_for_itself else f"The database cannot be reached: {error}")
 
 
 if __name__ == "__main__":
