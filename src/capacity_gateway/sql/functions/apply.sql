@@ -9,87 +9,79 @@ LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     batch CONSTANT capacity.command[] := capacity.read_commands(p_commands, p_import);
+    locked text[];
     ids text[];
     pools capacity.pool[];
-    loaded capacity.pool[];         -- the pools as they were read
-    saved capacity.pool[];          -- the pools as they were before the request at hand
+    loaded integer;                 -- how many pools were read; those behind are new
     claims capacity.claim[];
     after capacity.claim[] := array_fill(NULL::capacity.claim, ARRAY[cardinality(batch)]);
-    entries capacity.ledger[] := '{}';
-    entries_saved integer;
-    outcomes jsonb[] := '{}';
+    entries capacity.ledger[];
     seen capacity.idempotency[];    -- the answers to keys that have been used before
     answers capacity.idempotency[] := '{}';
-    m capacity.command;
-    r capacity.recorded;
+    outcomes jsonb[] := '{}';
     now timestamptz;
-    at timestamptz;
-    first integer;                  -- of the request's commands
-    a integer;                      -- where its pool is
-    b integer;                      -- where the pool to move to is
-    refused boolean;
+    first integer := 1;             -- and last command of the request at hand
+    last integer;
+    places integer[];               -- where its pools are
+    request capacity.command[];
+    own capacity.claim[];           -- the request's claims
+    d capacity.decision;
 BEGIN
     PERFORM capacity.enter_tenant(p_tenant);
-    ids := capacity.pools_of(p_tenant, batch);
-    PERFORM capacity.lock_pools(p_tenant, ids);
+    locked := capacity.pools_of(p_tenant, batch);
+    PERFORM capacity.lock_pools(p_tenant, locked);
     -- Rule 3: this read is a statement of its own, so it sees all that was committed before the lock was had.
     pools := ARRAY(
-        SELECT p FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = ANY (ids) ORDER BY p.id FOR UPDATE
+        SELECT p FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = ANY (locked) ORDER BY p.id FOR UPDATE
     );
     -- Rule 4: time is read after the lock, and never runs backwards within a pool.
     now := clock_timestamp();
-    SELECT s.pools, s.entries INTO pools, entries FROM capacity.settle(p_tenant, now, pools, entries) AS s;
-    loaded := pools;
-    claims := capacity.load_claims(p_tenant, batch, ids);
+    SELECT s.pools, s.entries INTO pools, entries FROM capacity.settle(p_tenant, now, pools) AS s;
+    claims := capacity.load_claims(p_tenant, batch, locked);
     seen := capacity.recall(p_tenant, batch);
     ids := ARRAY(SELECT p.id FROM unnest(pools) AS p);
+    loaded := cardinality(ids);
 
-    FOR i IN 1 .. cardinality(batch) LOOP
-        m := batch[i];
-        IF i = 1 OR m.request <> batch[i - 1].request THEN
-            first := i;
-            refused := false;
-            entries_saved := cardinality(entries);
-            IF m.request = batch[i + 1].request THEN
-                saved := pools;
+    WHILE first <= cardinality(batch) LOOP
+        last := first;
+        WHILE batch[last + 1].request = batch[first].request LOOP
+            last := last + 1;
+        END LOOP;
+        -- A slice copies the whole array; most requests are of one command.
+        request := CASE WHEN first = last THEN ARRAY[batch[first]] ELSE batch[first:last] END;
+        own := CASE WHEN first = last THEN ARRAY[claims[first]] ELSE claims[first:last] END;
+        IF (seen[first]).key IS NOT NULL THEN
+            d := NULL;
+            d.outcomes := capacity.replay(p_tenant, seen[first], request, now);
+        ELSE
+            places := capacity.places_of(request, own, ids);
+            IF first > 1 AND (pools[places[1]]).waitlist THEN  -- an offer may have changed what had been read
+                own := capacity.load_claims(p_tenant, request, locked);
+            END IF;
+            d := capacity.decide_request(
+                p_tenant, request, ARRAY(SELECT pools[n] FROM unnest(places) AS n), own, now);
+            IF (request[1]).key IS NOT NULL THEN
+                answers := answers || capacity.answer(p_tenant, request[1], d.outcomes, now);
             END IF;
         END IF;
-        a := coalesce(array_position(ids, coalesce(m.pool_id, (claims[i]).pool_id)), cardinality(ids) + 1);
-        b := array_position(ids, m.to_pool_id);
-        at := greatest(now, (pools[a]).clock);
-        IF (seen[i]).key IS NOT NULL THEN
-            outcomes[i] := capacity.replay(p_tenant, seen[i], m, i - first, now);
-            CONTINUE;
-        END IF;
-
-        r.verdict := capacity.decide(pools[a], pools[b], claims[i], m, coalesce(m.effective_at, at));
-        IF (r.verdict).code = 'OK' THEN
-            r := capacity.record(r.verdict, m, at, 1 + cardinality(entries) - entries_saved);
-            entries := entries || r.entries;
-            pools[a] := (r.verdict).pool;
-            ids[a] := (pools[a]).id;
-            IF b IS NOT NULL THEN
-                pools[b] := (r.verdict).to_pool;
+        FOR i IN 1 .. coalesce(cardinality(d.pools), 0) LOOP
+            IF i > cardinality(places) THEN
+                places := places || cardinality(ids) + 1;
+                ids := ids || (d.pools[i]).id;
             END IF;
-            after[i] := (r.verdict).claim;
-        ELSIF (r.verdict).code <> 'DONE' THEN
-            refused := true;
-        END IF;
-        outcomes[i] := capacity.outcome(p_tenant, r, m, at);
-
-        IF m.request = batch[i + 1].request THEN
-            CONTINUE;
-        ELSIF refused AND first < i THEN
-            pools := saved;
-            entries := entries[:entries_saved];
-            after[first:i] := array_fill(NULL::capacity.claim, ARRAY[i - first + 1]);
-            outcomes[first:i] := capacity.unlink(outcomes[first:i], pools);
-        END IF;
-        IF m.key IS NOT NULL THEN
-            answers := answers || capacity.answer(p_tenant, m, outcomes[first:i], now);
-        END IF;
+            pools[places[i]] := d.pools[i];
+        END LOOP;
+        FOR i IN 1 .. cardinality(request) LOOP
+            outcomes[first + i - 1] := d.outcomes[i];
+            claims[first + i - 1] := own[i];
+            after[first + i - 1] := d.claims[i];
+        END LOOP;
+        FOR i IN 1 .. coalesce(cardinality(d.entries), 0) LOOP
+            entries := entries || d.entries[i];
+        END LOOP;
+        first := last + 1;
     END LOOP;
 
-    PERFORM capacity.write(p_tenant, loaded, pools, claims, after, entries, answers);
+    PERFORM capacity.write(p_tenant, pools, loaded, claims, after, entries, answers);
     RETURN QUERY SELECT unnest(outcomes);
 END $$;

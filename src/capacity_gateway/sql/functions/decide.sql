@@ -1,42 +1,49 @@
 -- What one command does to one pool and one claim, decided in memory: nothing is written here. The refusals, in
 -- the order of precedence in which the first that applies is the answer:
---   NOT_FOUND · EXISTS · HOLD_EXPIRED · INVALID_TRANSITION · EXCEEDS_CLAIM · QUOTA_BELOW_USE · POOL_CLOSED · INSUFFICIENT
+--   NOT_FOUND · EXISTS · ELSEWHERE · HOLD_EXPIRED · INVALID_TRANSITION · NOT_ELIGIBLE · EXCEEDS_CLAIM
+--   · QUOTA_BELOW_USE · POOL_CLOSED · INSUFFICIENT
 -- DONE stands where INVALID_TRANSITION would, if what is asked for has been done already.
 CREATE OR REPLACE FUNCTION capacity.decide(
-    p capacity.pool, q capacity.pool, c capacity.claim, m capacity.command, at timestamptz
+    p capacity.pool, q capacity.pool, c capacity.claim, m capacity.command, at timestamptz, queued boolean
 ) RETURNS capacity.verdict
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v capacity.verdict;
-    was capacity.claim := c;
     n bigint;                       -- how many the claim is to have
 BEGIN
     v.pool := p;
     v.to_pool := q;
     v.claim := c;
+    v.quota_change := 0;
+    v.held_change := 0;
+    v.confirmed_change := 0;
     IF m.verb IN ('define', 'resize', 'close', 'open', 'expire', 'refuse') THEN
         RETURN capacity.decide_pool(v, m, at);
     ELSIF p.id IS NULL OR p.kind <> m.kind OR c.holder <> m.only_holder
         OR (c.id IS NULL AND m.pool_id IS NULL) OR (m.to_pool_id IS NOT NULL AND q.id IS NULL) THEN
         v.code := 'NOT_FOUND';
         v.detail := jsonb_build_object('missing', CASE
-            WHEN m.to_pool_id IS NOT NULL AND p.id IS NOT NULL THEN m.to_pool_id ELSE coalesce(m.pool_id, m.claim_id) END);
+            WHEN m.to_pool_id IS NOT NULL AND p.id IS NOT NULL AND c.id IS NOT NULL
+                AND (c.holder <> m.only_holder) IS NOT TRUE THEN m.to_pool_id
+            ELSE coalesce(m.pool_id, m.claim_id) END);
         RETURN v;
-    ELSIF c.id IS NOT NULL AND (m.pool_id <> c.pool_id OR NOT c.stage = ANY (m.from_stages)
-        OR c.facts ->> m.needs_fact IS NULL AND m.needs_fact IS NOT NULL
-        OR m.verb = 'wait' OR m.verb IN ('hold', 'take') AND c.state <> 'waiting'
-        OR m.verb = 'confirm' AND c.state <> 'held'
-        OR m.verb IN ('release', 'adjust', 'backfill') AND c.state NOT IN ('waiting', 'held', 'confirmed')) THEN
-        v.code := CASE
-            WHEN c.pool_id = coalesce(m.pool_id, c.pool_id) AND c.facts @> m.done_facts
-                AND (m.done_stages IS NULL OR c.stage = ANY (m.done_stages)) THEN 'DONE'
-            WHEN m.pool_id IS NOT NULL THEN 'EXISTS'
-            WHEN c.state = 'expired' THEN 'HOLD_EXPIRED'
-            ELSE 'INVALID_TRANSITION' END;
-        v.detail := jsonb_build_object('from', coalesce(c.stage, c.state), 'expired_at', c.expires_at);
-        RETURN v;
-    ELSIF m.to_pool_id = c.pool_id THEN
-        v.code := 'DONE';
+    END IF;
+    v.code := CASE WHEN queued AND m.unless_waiting THEN 'DONE' ELSE capacity.standing(c, m) END;
+    IF v.code = 'DONE' AND m.verb = 'hold' AND c.state = 'held' AND NOT c.offered THEN
+        v.claim.expires_at := greatest(
+            c.expires_at, at + make_interval(secs => coalesce(m.ttl_seconds, p.hold_seconds)));
+    END IF;
+    IF v.code = 'OK' AND c.id IS NULL AND m.needs_pool_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM capacity.claim AS n
+        WHERE n.tenant_id = p.tenant_id AND n.pool_id = m.needs_pool_id AND n.holder = m.holder
+            AND n.state = 'confirmed'
+    ) THEN
+        v.code := 'NOT_ELIGIBLE';
+    END IF;
+    IF v.code <> 'OK' THEN
+        v.detail := jsonb_build_object(
+            'from', coalesce(c.stage, c.state), 'expired_at', coalesce(c.expires_at, c.since),
+            'elsewhere', c.pool_id);
         RETURN v;
     END IF;
 
@@ -45,42 +52,15 @@ BEGIN
         n := n + c.quantity;
     ELSIF m.verb = 'release' THEN
         n := c.quantity - coalesce(m.quantity, c.quantity);
+    ELSIF c.offered OR m.verb = 'touch' THEN
+        n := c.quantity;            -- an offer is taken up as it was made
     END IF;
     IF c.id IS NULL THEN
-        c.tenant_id := p.tenant_id;
-        c.id := m.claim_id;
-        c.pool_id := p.id;
-        c.holder := m.holder;
-        c.subject := m.subject;
-        c.title := m.title;
-        c.quantity := 0;
-        c.facts := '{}';
-        c.created_at := at;
-        c.since := at;
+        v.claim := capacity.new_claim(p, m, at);
     END IF;
-    v.claim := c;
     v := capacity.decide_claim(v, m, n, at);
-    IF v.code <> 'OK' THEN
-        RETURN v;
+    IF v.code = 'OK' THEN
+        v := capacity.mark_claim(v, c, m, at);
     END IF;
-
-    c := v.claim;
-    c.stage := coalesce(m.to_stage, c.stage);
-    c.facts := c.facts || coalesce(m.facts, '{}');
-    IF m.remember IS NOT NULL THEN
-        c.facts := c.facts || jsonb_build_object(m.remember, was.quantity);
-    END IF;
-    IF m.tally IS NOT NULL AND v.confirmed_change > 0 THEN
-        c.facts := c.facts || jsonb_build_object(
-            m.tally, coalesce((c.facts ->> m.tally)::integer, 0) + v.confirmed_change);
-    END IF;
-    c.facts := jsonb_strip_nulls(c.facts);
-    IF c.state IS DISTINCT FROM was.state THEN
-        c.since := at;
-    END IF;
-    IF c.state = 'confirmed' THEN
-        c.confirmed_at := coalesce(c.confirmed_at, at);
-    END IF;
-    v.claim := c;
     RETURN v;
 END $$;

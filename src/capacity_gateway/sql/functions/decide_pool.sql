@@ -11,9 +11,6 @@ DECLARE
     used bigint := p.held::bigint + p.confirmed;
 BEGIN
     v.code := 'OK';
-    v.quota_change := 0;
-    v.held_change := 0;
-    v.confirmed_change := 0;
     IF m.verb = 'refuse' THEN
         v.code := 'INVALID_INPUT';
         v.detail := m.definition;
@@ -41,6 +38,16 @@ BEGIN
         p.hash := capacity.opening_hash(p.id, quota::integer);
         p.opening_quota := quota;
         p.opened_at := coalesce(m.effective_at, at);
+        p.opens_at := m.opens_at;
+        p.closes_at := m.closes_at;
+        p.parent_id := m.parent_id;
+        p.facts := coalesce(m.pool_facts, '{}');
+        p.waitlist := coalesce(m.waitlist, false);
+        p.offer_seconds := m.offer_seconds;
+        p.hold_seconds := m.hold_seconds;
+        p.waiting := 0;
+        p.offered := 0;
+        p.last_place := 0;
         p.definition := m.definition;
     ELSIF m.verb = 'resize' THEN
         -- A shrink below use is legal when asked for; nothing is taken until there is room again.

@@ -1,15 +1,20 @@
--- The claims that a batch names, one for each command, null where there is none yet. A command that names only its
--- claim has had that claim's pool locked; if it has moved to another pool since, the batch is sent again.
+-- The claims that a batch is about, one for each command, null where there is none yet: the live one with the
+-- command's exclusive word, or else the one of its id. A command that names only its claim has had that claim's pool
+-- locked; if it has moved to another pool since, the batch is sent again.
 CREATE OR REPLACE FUNCTION capacity.load_claims(
     p_tenant text, batch capacity.command[], locked text[]
 ) RETURNS capacity.claim[]
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     claims CONSTANT capacity.claim[] := ARRAY(
-        SELECT (
+        SELECT coalesce((
+            SELECT c FROM capacity.claim AS c
+            WHERE c.tenant_id = p_tenant AND c.exclusive = (batch[n]).exclusive
+                AND c.state IN ('waiting', 'held', 'confirmed')
+        ), (
             SELECT c FROM capacity.claim AS c
             WHERE c.tenant_id = p_tenant AND c.id = (batch[n]).claim_id
-        )
+        ))
         FROM generate_subscripts(batch, 1) AS n
         ORDER BY n
     );

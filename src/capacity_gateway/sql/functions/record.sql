@@ -32,7 +32,9 @@ BEGIN
             r.entries := r.entries || posting.entry;
         END IF;
     END IF;
-    v.pool.clock := greatest(at, (v.pool).clock);
+    IF m.verb <> 'touch' THEN       -- a heartbeat leaves the pool's row alone
+        v.pool.clock := greatest(at, (v.pool).clock);
+    END IF;
     r.verdict := v;
     RETURN r;
 END $$;

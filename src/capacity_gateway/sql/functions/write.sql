@@ -1,12 +1,11 @@
--- Rule 6: what was decided is written in bulk, one statement a table, and only what changed. New rows are inserted
--- and never merged, so that an id taken at the same moment in another pool raises; the batch is then sent again.
+-- Rule 6: what was decided is written in bulk, one statement a table, and only what changed.
 CREATE OR REPLACE FUNCTION capacity.write(
-    p_tenant text, loaded capacity.pool[], pools capacity.pool[], claims capacity.claim[], after capacity.claim[],
+    p_tenant text, pools capacity.pool[], loaded integer, claims capacity.claim[], after capacity.claim[],
     entries capacity.ledger[], answers capacity.idempotency[]
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    new_pools CONSTANT capacity.pool[] := pools[cardinality(loaded) + 1:];
+    new_pools CONSTANT capacity.pool[] := pools[loaded + 1:];
     new_claims capacity.claim[] := '{}';
     old_claims capacity.claim[] := '{}';
 BEGIN
@@ -24,19 +23,11 @@ BEGIN
     UPDATE capacity.pool AS p
     SET quota = n.quota, oversell_max = n.oversell_max, held = n.held, confirmed = n.confirmed,
         overbooked = n.overbooked, version = n.version, clock = n.clock, ledger_quota = n.ledger_quota,
-        ledger_held = n.ledger_held, ledger_confirmed = n.ledger_confirmed, hash = n.hash, closed_at = n.closed_at
+        ledger_held = n.ledger_held, ledger_confirmed = n.ledger_confirmed, hash = n.hash, closed_at = n.closed_at,
+        waiting = n.waiting, offered = n.offered, last_place = n.last_place
     FROM unnest(pools) AS n
-    WHERE p.tenant_id = p_tenant AND p.id = n.id
-        AND (p.version, p.held, p.confirmed, p.overbooked, p.closed_at, p.oversell_max, p.clock)
-        IS DISTINCT FROM (n.version, n.held, n.confirmed, n.overbooked, n.closed_at, n.oversell_max, n.clock);
-    INSERT INTO capacity.claim SELECT n.* FROM unnest(new_claims) AS n;
-    IF cardinality(old_claims) > 0 THEN
-        UPDATE capacity.claim AS c
-        SET pool_id = n.pool_id, quantity = n.quantity, state = n.state, stage = n.stage, facts = n.facts,
-            since = n.since, confirmed_at = n.confirmed_at, expires_at = n.expires_at
-        FROM unnest(old_claims) AS n
-        WHERE c.tenant_id = p_tenant AND c.id = n.id;
-    END IF;
+    WHERE p.tenant_id = p_tenant AND p.id = n.id AND p IS DISTINCT FROM n;
+    PERFORM capacity.write_claims(new_claims, old_claims);
     INSERT INTO capacity.ledger SELECT n.* FROM unnest(entries) AS n;
     INSERT INTO capacity.idempotency SELECT n.* FROM unnest(answers) AS n;
 END $$;

@@ -34,7 +34,17 @@ CREATE TABLE capacity.pool (
     hash text NOT NULL,             -- of the last ledger entry; before the first, of the opening
     opening_quota integer,
     opened_at timestamptz NOT NULL,
-    closed_at timestamptz,
+    opens_at timestamptz,           -- nobody gets in before
+    closes_at timestamptz,          -- nor from then on
+    closed_at timestamptz,          -- nor since somebody closed it by hand
+    parent_id text,                 -- the pool it belongs to, as a session to its event
+    facts jsonb NOT NULL DEFAULT '{}',  -- the domain's own; opaque to the kernel
+    waitlist boolean NOT NULL DEFAULT false,  -- who waits is offered what comes free, in order
+    offer_seconds double precision, -- how long an offer holds
+    hold_seconds double precision,  -- how long a hold or a lease holds
+    waiting integer NOT NULL DEFAULT 0,     -- claims that wait, and
+    offered integer NOT NULL DEFAULT 0,     -- that have an offer
+    last_place integer NOT NULL DEFAULT 0,  -- given in the queue
     definition jsonb NOT NULL,      -- the input it was defined with: the same again is a replay
     CONSTRAINT pool_id_is_kind_and_ref CHECK (id = kind || ':' || ref),
     CONSTRAINT pool_quota_not_negative CHECK (quota >= 0),
@@ -50,6 +60,8 @@ CREATE TABLE capacity.pool (
 
 -- Pages of the pools of one kind.
 CREATE INDEX pool_of_kind ON capacity.pool (tenant_id, kind, id);
+-- What belongs to a pool: the sessions of an event.
+CREATE INDEX pool_of_parent ON capacity.pool (tenant_id, parent_id, kind, id) WHERE parent_id IS NOT NULL;
 -- Keys are made last: of plans that cost the same while a table is empty, the planner takes that of the newest index.
 ALTER TABLE capacity.pool ADD CONSTRAINT pool_key PRIMARY KEY (tenant_id, id);
 
@@ -69,6 +81,10 @@ CREATE TABLE capacity.claim (
     since timestamptz NOT NULL,     -- when it entered its state
     confirmed_at timestamptz,
     expires_at timestamptz,         -- of a hold
+    offered boolean NOT NULL DEFAULT false, -- this hold is an offer to who waited
+    rank smallint NOT NULL DEFAULT 0,       -- in the queue, the lower the sooner, and
+    place integer,                          -- within a rank, in the order they came
+    exclusive text,                 -- of live claims with the same word there is one
     CONSTRAINT claim_quantity_not_negative CHECK (quantity >= 0),
     CONSTRAINT claim_state_known CHECK (state IN ('waiting', 'held', 'confirmed', 'released', 'expired'))
 );
@@ -80,6 +96,13 @@ CREATE INDEX claim_of_holder ON capacity.claim (tenant_id, holder, created_at, i
 CREATE INDEX claim_due_in_pool ON capacity.claim (tenant_id, pool_id, expires_at) WHERE state = 'held';
 -- What is due anywhere in the tenant, asked before a read.
 CREATE INDEX claim_due ON capacity.claim (tenant_id, expires_at) WHERE state = 'held';
+-- The queue of a pool, in its order.
+CREATE INDEX claim_queue ON capacity.claim (tenant_id, pool_id, rank, place) WHERE state = 'waiting';
+-- The claims of an order, a registration: what they are for.
+CREATE INDEX claim_of_subject ON capacity.claim (tenant_id, subject);
+-- One live claim per holder, or whatever the domain says it is one of.
+CREATE UNIQUE INDEX claim_exclusive ON capacity.claim (tenant_id, exclusive)
+WHERE state IN ('waiting', 'held', 'confirmed');
 ALTER TABLE capacity.claim ADD CONSTRAINT claim_key PRIMARY KEY (tenant_id, id);
 
 -- One immutable change of a pool. change = quota_change - held_change - confirmed_change.
@@ -154,12 +177,25 @@ CREATE TYPE capacity.command AS (
     quantity bigint,                -- absent: all
     quantity_fact text,             -- the quantity is this fact of the claim
     relative boolean,               -- the quantity is added to what the claim has
-    ttl_seconds double precision,
+    ttl_seconds double precision,   -- absent: the pool's hold_seconds
+    exclusive text,                 -- take up the live claim with this word, if there is one
+    or_wait boolean,                -- queue when there is no room
+    rank smallint,                  -- in the queue
+    needs_pool_id text,             -- the holder must have a live claim there too
+    if_live boolean,                -- do nothing where the claim has ended
+    unless_waiting boolean,         -- do nothing when the request has had to queue
     quota bigint,
     unlimited boolean,
     oversell_max bigint,
     allow_below_use boolean,
     overbook boolean,
+    opens_at timestamptz,
+    closes_at timestamptz,
+    parent_id text,
+    pool_facts jsonb,
+    waitlist boolean,
+    offer_seconds double precision,
+    hold_seconds double precision,
     definition jsonb,
     reason text,
     other_reason text,              -- adjust: of a shrink; move: of the entry in the other pool
@@ -192,6 +228,14 @@ CREATE TYPE capacity.posting AS (pool capacity.pool, entry capacity.ledger);
 
 -- A verdict with its pools brought up to date, and the entries it made.
 CREATE TYPE capacity.recorded AS (verdict capacity.verdict, entries capacity.ledger[]);
+
+-- What capacity.decide_request says of one request.
+CREATE TYPE capacity.decision AS (
+    pools capacity.pool[],
+    claims capacity.claim[],        -- still to be written; null where there is nothing to write
+    entries capacity.ledger[],
+    outcomes jsonb[]
+);
 
 -- No tenant sees another. An unset tenant is '' after a transaction that set it, so nullif fails closed.
 ALTER TABLE capacity.pool ENABLE ROW LEVEL SECURITY;
