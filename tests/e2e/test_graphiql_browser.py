@@ -1,15 +1,18 @@
-"""GraphiQL in a real browser, without the internet."""
+"""GraphiQL in a real browser on a real gateway, without the internet."""
 
 import os
+import re
 import shutil
-from collections.abc import AsyncIterator
-from typing import Literal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from capacity_gateway.graphiql import EXAMPLES
+from e2e.processes import ROOT, GatewayProcess
 
 CHROMIUM = shutil.which("chromium", path="/usr/bin")
 ARGUMENTS = (
@@ -21,6 +24,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+FIRST_MUTATION = re.findall(r"^```graphql\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[0]
 
 QUERY = ".graphiql-query-editor"
 TOOL = ".graphiql-editor-tool:visible"
@@ -39,9 +44,7 @@ MAKE_TOKENS_STALE = """() => {
 async def chromium() -> AsyncIterator[Browser]:
     """A headless Chromium; where there is none, CI fails and everybody else is told what was not tested."""
     if CHROMIUM is None:
-        missing = (
-            "NOT TESTED: GraphiQL in a browser, as there is no /usr/bin/chromium (apt-get install chromium)"
-        )
+        missing = "NOT TESTED: GraphiQL in a browser, as there is no /usr/bin/chromium (apt-get install chromium)"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
@@ -51,8 +54,8 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture
-async def page(chromium: Browser, gateway_url: str) -> AsyncIterator[Page]:
+@asynccontextmanager
+async def graphiql(chromium: Browser, gateway_url: str) -> AsyncIterator[Page]:
     """GraphiQL as it opens; in the end, nothing came from elsewhere or failed, and the console is quiet."""
     complaints: list[str] = []
 
@@ -61,6 +64,7 @@ async def page(chromium: Browser, gateway_url: str) -> AsyncIterator[Page]:
             complaints.append(complaint)
 
     async with await chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
+        await context.grant_permissions(["clipboard-read", "clipboard-write"])
         page = await context.new_page()
         page.on("console", lambda said: note(said.text, when=said.type in {"error", "warning"}))
         page.on("pageerror", lambda error: note(str(error)))
@@ -70,6 +74,28 @@ async def page(chromium: Browser, gateway_url: str) -> AsyncIterator[Page]:
         await page.goto(f"{gateway_url}/graphql", wait_until="networkidle")
         yield page
         assert complaints == []
+
+
+@pytest_asyncio.fixture
+async def page(chromium: Browser, gateway_url: str) -> AsyncIterator[Page]:
+    """GraphiQL on a gateway that nobody changes."""
+    async with graphiql(chromium, gateway_url) as page:
+        yield page
+
+
+@pytest_asyncio.fixture
+async def own_page(chromium: Browser, start: Callable[[], GatewayProcess]) -> AsyncIterator[Page]:
+    """GraphiQL on a gateway of this test's own, with the demo as it begins."""
+    async with graphiql(chromium, start().ready().url) as page:
+        yield page
+
+
+async def execute(page: Page) -> dict[str, Any]:
+    """Click the button; the answer that comes."""
+    async with page.expect_response(lambda response: response.request.method == "POST") as response:
+        await page.get_by_role("button", name="Execute query").click()
+    answer: dict[str, Any] = await (await response.value).json()
+    return answer
 
 
 async def test_the_page_opens_with_a_tab_per_example(page: Page) -> None:
@@ -85,7 +111,7 @@ async def test_the_page_opens_with_a_tab_per_example(page: Page) -> None:
 async def test_an_example_is_run_by_a_click(page: Page) -> None:
     """The answer shows the demo's competitions."""
     await page.get_by_role("button", name="Execute query").click()
-    await expect(page.locator(".result-window")).to_contain_text("EMPWR Dance - London")
+    await expect(page.locator(".result-window")).to_contain_text("EMPWR Dance - St. Catharines #1")
 
 
 async def test_another_tab_brings_its_own_document(page: Page) -> None:
@@ -130,3 +156,31 @@ async def test_the_page_follows_the_system(page: Page, scheme: Literal["light", 
         "element => getComputedStyle(element).backgroundColor.match(/[0-9]+/g).slice(0, 3).map(Number)"
     )
     assert (max(channels) < 100) == (scheme == "dark")
+
+
+async def test_every_example_does_what_it_says(own_page: Page) -> None:
+    """Tab by tab in their order, each as the role that its token is of: not one is refused."""
+    await own_page.get_by_role("button", name="Headers").click()
+    refused = {}
+    for number, example in enumerate(EXAMPLES):
+        await own_page.get_by_role("tab").nth(number).click()
+        await expect(own_page.locator(QUERY)).to_contain_text(example.title)
+        answer = await execute(own_page)
+        if "errors" in answer or any("code" in value for value in answer["data"].values()):
+            refused[example.title] = answer
+
+    assert refused == {}
+
+
+async def test_the_first_mutation_of_the_readme_is_pasted_and_works(own_page: Page) -> None:
+    """Into the second tab, as it says there; the answer is to be seen, and sent again it is a replay."""
+    await own_page.get_by_role("tab").nth(1).click()
+    await own_page.locator(f"{QUERY} textarea").press("ControlOrMeta+A")
+    await own_page.evaluate("text => navigator.clipboard.writeText(text)", FIRST_MUTATION)
+    await own_page.keyboard.press("ControlOrMeta+V")
+    await expect(own_page.locator(QUERY)).not_to_contain_text("ApproveInput")
+    first, second = await execute(own_page), await execute(own_page)
+
+    assert first["data"]["approve"]["reservation"] == {"status": "APPROVED", "spacesConfirmed": 40}
+    assert [answer["data"]["approve"]["replayed"] for answer in (first, second)] == [False, True]
+    await expect(own_page.locator(".result-window")).to_contain_text("spacesConfirmed")
