@@ -97,7 +97,7 @@ def refund(operation: dict[str, Any], approved: int) -> Release:
         reason=LedgerReason.SUMMARY_REFUND,
         from_stages=[APPROVED],
         to_stage=SUMMARIZED,
-        facts={"entries_used": approved - operation["spaces"], "before_summary": approved},
+        facts={"entries_used": approved - operation["spaces"], "given_back": operation["spaces"]},
         effective_at=moment(operation),
     )
 

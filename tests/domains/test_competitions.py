@@ -1705,7 +1705,6 @@ async def test_a_connection_killed_before_the_commit_leaves_nothing(
     assert await numbers(gateway) == (550, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="a claim that moves while its old pool is waited for is NotFoundError")
 async def test_a_reservation_that_moves_while_its_old_pool_is_waited_for_is_found(
     gateway: Gateway, ask: Ask, open_competition: Ask, owner: asyncpg.Connection, pause: Any
 ) -> None:
@@ -1746,7 +1745,6 @@ async def test_a_lock_that_cannot_be_had_in_time_is_a_typed_refusal(
     assert await numbers(gateway) == (550, 1)
 
 
-@pytest.mark.xfail(strict=False, reason="a claim that moves while its old pool is waited for is NotFoundError")
 async def test_fifty_mixed_changes_of_two_pools_all_end_and_the_books_balance(
     gateway: Gateway, persist: Ask, approved: Ask
 ) -> None:

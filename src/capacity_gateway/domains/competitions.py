@@ -546,7 +546,7 @@ class CompetitionMutations:
             done_stages=[SUMMARIZED],
             done_facts={"entries_used": input.entries_used},
             facts={"entries_used": input.entries_used},
-            remember="before_summary",
+            remember="given_back",
         )
         checks = [at_least("entriesUsed", input.entries_used, 0)]
         return await submit(info, input, command, success=ReservationSuccess, checks=checks)
@@ -558,12 +558,12 @@ class CompetitionMutations:
         command = Adjust(
             kind=KIND,
             claim_id=input.reservation_id,
-            quantity_fact="before_summary",
+            quantity_fact="given_back",
+            relative=True,
             reason=LedgerReason.MANUAL_ADJUSTMENT,
-            other_reason=LedgerReason.MANUAL_ADJUSTMENT,
             from_stages=[SUMMARIZED, INVOICED, CLOSED],
             to_stage=APPROVED,
-            facts={"entries_used": None, "before_summary": None},
+            facts={"entries_used": None, "given_back": None},
         )
         return await submit(info, input, command, success=ReservationSuccess)
 

@@ -100,6 +100,8 @@ class ClaimCommand(Command):
     done_stages: Sequence[str] | None = None
     """In one of these, with done_facts, it has been done already."""
     done_facts: dict[str, Any] | None = None
+    done_state: str | None = None
+    """And with its claim in this state."""
     needs_fact: str | None = None
     facts: dict[str, Any] | None = None
     """Facts to set; None takes one away."""
@@ -179,7 +181,7 @@ class Adjust(ClaimCommand):
     relative: bool = False
     """Add it to what the claim has."""
     remember: str | None = None
-    """Keep the quantity as it was before in this fact."""
+    """Keep how many are given back in this fact."""
     tally: str | None = None
     overbook: bool = False
 

@@ -144,11 +144,11 @@ def _problems(row: Json, discrepancy: int) -> list[LedgerProblem]:
             f"the entry before version {row['gap_at']} is missing",
             version=row["gap_at"],
         )
-    elif row["last_version"] < row["version"]:
+    elif row["last_version"] != row["version"]:
         note(
             LedgerProblemKind.VERSION_GAP,
             f"the ledger ends at version {row['last_version']}, the pool at {row['version']}",
-            version=row["last_version"] + 1,
+            version=min(row["last_version"], row["version"]) + 1,
         )
     if row["repeated_at"]:
         note(LedgerProblemKind.VERSION_REPEATED, "this version stands twice", version=row["repeated_at"])

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -37,6 +38,13 @@ def is_id(text: str) -> bool:
     return 1 <= len(text) <= LONGEST_ID and text.isprintable() and len(text.encode()) <= LONGEST_ID_BYTES
 
 
+def is_text(text: str) -> bool:
+    """Whether a text is of at most 2,000 characters with no control character but tab and line breaks."""
+    return len(text) <= LONGEST_TEXT and all(
+        character in "\t\r\n" or unicodedata.category(character) not in ("Cc", "Cs") for character in text
+    )
+
+
 async def submit(
     info: Info,
     given: Any,
@@ -57,7 +65,8 @@ async def submit(
         What `Capacity.submit` returns, or InvalidInputError. Which members of a union these may be is GraphQL's
         to check, hence Any.
     """
-    caller, header_key = info.context.caller, info.context.header_key
+    caller = info.context.caller
+    header_key = info.context.header_key if len(info.operation.selection_set.selections) == 1 else None
     key = getattr(given, "idempotency_key", None)
     if key is None:
         key = header_key
@@ -102,10 +111,10 @@ def unfit_texts(given: Any) -> Iterator[InvalidInputError]:
             continue
         if is_an_id and not is_id(value):
             yield InvalidInputError(field=field, message=f"{field} must be 1 to {LONGEST_ID} printable characters")
-        elif not is_an_id and (
-            len(value) > LONGEST_TEXT or not value.replace("\n", "").replace("\t", "").isprintable()
-        ):
-            yield InvalidInputError(field=field, message=f"{field} must be at most {LONGEST_TEXT} printable characters")
+        elif not is_an_id and not is_text(value):
+            yield InvalidInputError(
+                field=field, message=f"{field} must be at most {LONGEST_TEXT} characters, and no control characters"
+            )
 
 
 @cache

@@ -18,7 +18,8 @@ BEGIN
         EXECUTE format('ALTER ROLE %I IN DATABASE %I SET ', role_name, current_database()) || setting;
     END LOOP;
     EXECUTE format('GRANT USAGE ON SCHEMA capacity TO %I', role_name);
-    EXECUTE format('GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA capacity TO %I', role_name);
+    EXECUTE format('GRANT SELECT, INSERT ON capacity.tenant, capacity.pool, capacity.claim, capacity.ledger,'
+        ' capacity.idempotency TO %I', role_name);
     EXECUTE format('GRANT UPDATE ON capacity.pool, capacity.claim TO %I', role_name);
     EXECUTE format('GRANT DELETE ON capacity.idempotency TO %I', role_name);
 END $$;

@@ -18,11 +18,11 @@ DECLARE
 BEGIN
     IF m.verb = 'backfill' THEN
         RETURN capacity.decide_backfill(v, held_before, had - held_before);
-    ELSIF n < 0 OR (m.verb = 'confirm' AND n > had) OR (m.verb = 'adjust' AND growth > 0 AND m.reason IS NULL)
+    ELSIF n < 0 OR n > 2147483647 AND growth = 0 OR (m.verb = 'confirm' AND n > had) OR (m.verb = 'adjust' AND growth > 0 AND m.reason IS NULL)
         OR (growth < 0 AND -growth > counted) THEN
         v.code := 'EXCEEDS_CLAIM';
         v.detail := jsonb_build_object(
-            'requested', coalesce(m.quantity, had), 'refundable', least(had, counted));
+            'requested', least(2147483647, coalesce(m.quantity, had)), 'refundable', least(had, counted));
         RETURN v;
     ELSIF growth > 0 OR m.verb IN ('wait', 'move') THEN
         refusal := capacity.refuse_growth(

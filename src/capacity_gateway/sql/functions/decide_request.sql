@@ -11,6 +11,7 @@ DECLARE
     r capacity.recorded;
     made capacity.recorded[] := '{}';
     shown integer[] := '{}';        -- the pool that each outcome shows
+    wanted capacity.pool[];         -- the pools as a refused request would have left them
     refused boolean := false;
     queued boolean := false;        -- has a command of this request had to wait?
     a integer;
@@ -43,10 +44,12 @@ BEGIN
             refused := true;
         END IF;
         made[i] := r;
-        shown[i] := CASE WHEN (r.verdict).code IN ('OK', 'DONE') AND m.verb = 'move' THEN b ELSE a END;
+        shown[i] := CASE WHEN m.verb = 'move' AND (r.verdict).code IN ('OK', 'DONE', 'INSUFFICIENT', 'POOL_CLOSED')
+            THEN b ELSE a END;
     END LOOP;
 
     IF refused THEN
+        wanted := d.pools;
         d.pools := pools;
         d.entries := '{}';
         d.claims := array_fill(NULL::capacity.claim, ARRAY[cardinality(request)]);
@@ -57,7 +60,7 @@ BEGIN
         d.outcomes[i] := capacity.outcome(p_tenant, made[i], d.pools[shown[i]], request[i], now);
     END LOOP;
     IF refused AND cardinality(request) > 1 THEN
-        d.outcomes := capacity.unlink(d.outcomes, pools);
+        d.outcomes := capacity.unlink(d.outcomes, pools, wanted);
     END IF;
     RETURN d;
 END $$;

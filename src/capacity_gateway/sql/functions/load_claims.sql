@@ -20,7 +20,7 @@ DECLARE
     );
 BEGIN
     FOR i IN 1 .. cardinality(batch) LOOP
-        IF (batch[i]).pool_id IS NULL AND NOT (claims[i]).pool_id = ANY (locked) THEN
+        IF (batch[i]).pool_id IS NULL AND (claims[i]).id IS NOT NULL AND NOT (claims[i]).pool_id = ANY (locked) THEN
             RAISE EXCEPTION 'a claim has moved to another pool' USING ERRCODE = 'serialization_failure';
         END IF;
     END LOOP;

@@ -12,11 +12,11 @@ BEGIN
     c.stage := coalesce(m.to_stage, c.stage);
     c.facts := c.facts || coalesce(m.facts, '{}');
     IF m.remember IS NOT NULL THEN
-        c.facts := c.facts || jsonb_build_object(m.remember, was.quantity);
+        c.facts := c.facts || jsonb_build_object(m.remember, was.quantity - c.quantity);
     END IF;
     IF m.tally IS NOT NULL AND v.confirmed_change > 0 THEN
         c.facts := c.facts || jsonb_build_object(
-            m.tally, coalesce((c.facts ->> m.tally)::integer, 0) + v.confirmed_change);
+            m.tally, least(2147483647, coalesce((c.facts ->> m.tally)::bigint, 0) + v.confirmed_change));
     END IF;
     c.facts := jsonb_strip_nulls(c.facts);
     IF c.state IS DISTINCT FROM was.state THEN

@@ -15,9 +15,7 @@ BEGIN
     IF v.code = 'OK' THEN
         entries := to_jsonb(r.entries);
     ELSIF v.code = 'DONE' THEN
-        SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY l.recorded_at, l.pool_id, l.version), '[]')
-        INTO entries FROM capacity.ledger AS l
-        WHERE l.tenant_id = p_tenant AND l.claim_id = c.id AND l.reason IN (m.reason, m.other_reason);
+        entries := capacity.entries_of(p_tenant, c.id, m);
     END IF;
     IF pool.waitlist AND c.id IS NOT NULL THEN
         SELECT * INTO c FROM capacity.claim AS n WHERE n.tenant_id = p_tenant AND n.id = c.id;

@@ -13,5 +13,7 @@ BEGIN
         FROM generate_subscripts(batch, 1) AS n
         UNION
         SELECT (batch[n]).to_pool_id FROM generate_subscripts(batch, 1) AS n
+        EXCEPT
+        SELECT NULL
     );
 END $$;

@@ -16,11 +16,11 @@ BEGIN
     v.pool := p;
     IF p.closed_at IS NOT NULL OR clock_timestamp() < p.opens_at OR clock_timestamp() >= p.closes_at THEN
         v.code := 'POOL_CLOSED';
-        v.detail := jsonb_build_object('opens_at', p.opens_at);
+        v.detail := jsonb_build_object('pool_id', p.id, 'opens_at', p.opens_at);
     ELSIF growth > 0 AND (growth > room OR queued) THEN
         v.code := 'INSUFFICIENT';
         v.detail := jsonb_build_object(
-            'requested', growth, 'available', available, 'queued', queued,
+            'pool_id', p.id, 'requested', growth, 'available', available, 'queued', queued,
             'cause', CASE
                 WHEN p.offered > 0 THEN 'OFFERED'
                 WHEN growth <= room + p.held AND p.held > 0 THEN 'HELD'

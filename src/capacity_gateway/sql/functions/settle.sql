@@ -29,9 +29,12 @@ BEGIN
         v.held_change := -(due.claim).quantity;
         v.confirmed_change := 0;
         m.effective_at := greatest((due.claim).expires_at, due.clock);
-        posting := capacity.post(v.pool, v, m, 'EXPIRY', greatest(p_now, due.clock), NULL);
-        pools[due.nth] := posting.pool;
-        entries := entries || posting.entry;
+        IF (due.claim).quantity > 0 THEN
+            posting := capacity.post(v.pool, v, m, 'EXPIRY', greatest(p_now, due.clock), NULL);
+            v.pool := posting.pool;
+            entries := entries || posting.entry;
+        END IF;
+        pools[due.nth] := v.pool;
         UPDATE capacity.claim SET state = 'expired', quantity = 0, since = m.effective_at, offered = false
         WHERE tenant_id = p_tenant AND id = (due.claim).id;
     END LOOP;

@@ -203,9 +203,10 @@ CREATE TYPE capacity.command AS (
     to_stage text,
     done_stages text[],             -- in one of these, with these facts, it has been done already
     done_facts jsonb,
+    done_state text,                -- and with its claim in this state
     needs_fact text,
     facts jsonb,                    -- set; null takes a fact away
-    remember text,                  -- keep the quantity as it was before under this name
+    remember text,                  -- keep how many are given back under this name
     tally text,                     -- add what is taken to this fact
     effective_at timestamptz,       -- imports and backfills only
     unledgered boolean              -- imports only: the legacy moved its counter and wrote no entry
