@@ -7,14 +7,14 @@ LANGUAGE sql STABLE AS $$
     SELECT array_agg(CASE
         WHEN o ->> 'code' IN ('OK', 'DONE') THEN o || '{"code": "LINKED", "replayed": false, "entries": [], "claim": null}'
         WHEN o ->> 'code' <> 'INSUFFICIENT' THEN o
-        ELSE jsonb_set(jsonb_set(o, '{detail,available}', to_jsonb(
+        ELSE coalesce(jsonb_set(jsonb_set(o, '{detail,available}', to_jsonb(
             coalesce(p.quota, 2147483647) - p.held - p.confirmed
         )), '{detail,requested}', to_jsonb(
             w.held::bigint + w.confirmed - p.held - p.confirmed + (
                 SELECT sum((s -> 'detail' ->> 'requested')::bigint) FROM unnest(outcomes) AS s
                 WHERE s ->> 'code' = 'INSUFFICIENT' AND s -> 'pool' -> 'id' = o -> 'pool' -> 'id'
             )
-        )) END ORDER BY nth)
+        )), o) END ORDER BY nth)
     FROM unnest(outcomes) WITH ORDINALITY AS t (o, nth)
     LEFT JOIN unnest(pools) AS p ON p.id = o -> 'pool' ->> 'id'
     LEFT JOIN unnest(wanted) AS w ON w.id = p.id
