@@ -68,6 +68,7 @@ class Endpoint(GraphQL[Context, None]):
             asking=asking,
             capacity=self._capacity,
             reads=Reads(self._database, self._capacity, tenant),
+            lease_seconds=3 * self._settings.heartbeat_seconds,
             header_key=request.headers.get("x-idempotency-key"),
         )
 

@@ -10,10 +10,25 @@ from strawberry.tools import merge_types
 from strawberry.types.scalar import ScalarDefinition
 
 from capacity_gateway.descriptions import describe
-from capacity_gateway.domains import competitions, pools
+from capacity_gateway.domains import booths, breakouts, competitions, events, huddles, leases, pools, sessions, tickets
 
-QUERIES = (pools.PoolQueries, competitions.CompetitionQueries)
-MUTATIONS = (pools.PoolMutations, competitions.CompetitionMutations)
+QUERIES = (
+    pools.PoolQueries,
+    competitions.CompetitionQueries,
+    events.EventQueries,
+    huddles.HuddleQueries,
+)
+MUTATIONS = (
+    pools.PoolMutations,
+    competitions.CompetitionMutations,
+    events.EventMutations,
+    tickets.TicketMutations,
+    sessions.SessionMutations,
+    booths.BoothMutations,
+    leases.LeaseMutations,
+    huddles.HuddleMutations,
+    breakouts.BreakoutMutations,
+)
 
 
 def read_datetime(value: object) -> datetime:

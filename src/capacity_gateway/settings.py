@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
     default_tenant: str = "00000000-0000-0000-0000-000000000001"
+    heartbeat_seconds: int = Field(default=15, ge=1)
+    """How often a place that is kept alive is heard of; it is given back after three times of silence."""
+    sweeper: bool = True
+    """Tidy in the background what has run out; nothing depends on it but tidiness and the time of offers."""
     idempotency_days: int = Field(default=30, ge=1)
     """How long answers are kept, in days; a key itself is applied once for ever."""
     deadline_seconds: float = Field(default=3.0, gt=0)

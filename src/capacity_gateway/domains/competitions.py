@@ -330,9 +330,7 @@ class ReservationSuccess(CapacityChange):
     @strawberry.field
     def reservation(self) -> Reservation:
         """The reservation as it stands now."""
-        if self.share is None:
-            raise LookupError("a reservation without its claim")
-        return Reservation(claim=self.share)
+        return Reservation(claim=self.claimed)
 
     @strawberry.field
     def overbooked_by(self) -> int:

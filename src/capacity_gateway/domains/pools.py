@@ -22,7 +22,7 @@ from capacity_gateway.kernel.outcomes import (
 from capacity_gateway.kernel.paging import Connection, Edge, connect, page_size, read_cursor
 from capacity_gateway.kernel.pools import Claim, Pool, page_of_pools
 from capacity_gateway.kernel.reconciliation import Reconciliation
-from capacity_gateway.kernel.submission import at_least, submit
+from capacity_gateway.kernel.submission import at_least, governed, submit
 from capacity_gateway.kernel.vocabulary import PoolKind
 
 
@@ -171,14 +171,14 @@ class PoolQueries:
         after: str | None = None,
     ) -> Connection[Reconciliation] | None:
         """Counter against ledger, for one pool or page by page for all that the caller may audit."""
-        kinds = _audited(info, kind)
         size = page_size(first)
         (last,) = read_cursor(after, str)
         reads = info.context.reads
         if kind is not None and ref is not None:
-            pool = await reads.find_pool(kind.pool_id(ref))
-            pools = [pool] if pool else []
+            pool = await governed(info, kind.pool_id(ref))
+            pools = [pool] if isinstance(pool, Pool) else []
         else:
+            kinds = _audited(info, kind)
             pools = await reads.pools_page(kinds, after=last, limit=size + 1)
         page = connect(pools, lambda pool: (pool.id,), first=size, after=after)
         found = await asyncio.gather(*(reads.reconciliation(edge.node.id) for edge in page.edges))
@@ -236,7 +236,9 @@ class PoolMutations:
     @strawberry.mutation
     async def set_quota(self, info: Info, input: SetQuotaInput) -> PoolResult | None:  # noqa: A002
         """Raise, lower or lift a quota. Nobody is thrown out."""
-        may_govern(info, input.kind)
+        pool = await governed(info, input.kind.pool_id(input.ref))
+        if isinstance(pool, NotFoundError):
+            return pool
         return await submit(
             info,
             input,
@@ -259,13 +261,17 @@ class PoolMutations:
     @strawberry.mutation
     async def close_pool(self, info: Info, input: PoolRefInput) -> PoolResult | None:  # noqa: A002
         """Let nobody in any more; giving back still works."""
-        may_govern(info, input.kind)
+        pool = await governed(info, input.kind.pool_id(input.ref))
+        if isinstance(pool, NotFoundError):
+            return pool
         command = Close(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
         return await submit(info, input, command, success=PoolSuccess)
 
     @strawberry.mutation
     async def open_pool(self, info: Info, input: PoolRefInput) -> PoolResult | None:  # noqa: A002
         """Let people in again."""
-        may_govern(info, input.kind)
+        pool = await governed(info, input.kind.pool_id(input.ref))
+        if isinstance(pool, NotFoundError):
+            return pool
         command = Open(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
         return await submit(info, input, command, success=PoolSuccess)

@@ -1,7 +1,7 @@
 """The one door: a request of commands goes in, a success or a refusal comes out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import orjson
@@ -39,7 +39,7 @@ class Capacity:
         self._deadline_seconds = deadline_seconds
 
     async def submit(
-        self, tenant: str, commands: Sequence[Command], by: Attribution, success: type[Success]
+        self, tenant: str, commands: Sequence[Command], by: Attribution, success: Callable[..., Success]
     ) -> Success | CapacityError:
         """Do all of the commands or none.
 
@@ -47,7 +47,7 @@ class Capacity:
             tenant: whose pools they are.
             commands: linked, and under the one key of `by`.
             by: who asks, by which operation, under which key.
-            success: the type to return on success.
+            success: makes the success to return.
 
         Returns:
             A success, or the refusal of the first command that was refused. GatewayBusyError, which leaves no
@@ -58,7 +58,7 @@ class Capacity:
         return rows if isinstance(rows, GatewayBusyError) else decode(rows, commands, by, success)
 
     async def record(
-        self, tenant: str, command: Command, by: Attribution, success: type[Success]
+        self, tenant: str, command: Command, by: Attribution, success: Callable[..., Success]
     ) -> Success | CapacityError:
         """Bring in what happened elsewhere: a command at its own historic time. Imports use this door, nobody else.
 

@@ -1,6 +1,6 @@
 """What can be asked of the kernel. A command is plain data; `capacity.apply` in SQL decides it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar
@@ -45,6 +45,16 @@ class Define(Command):
     title: str | None = None
     quota: int | None = None
     oversell_max: int = 0
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    parent_id: str | None = None
+    """The pool it belongs to, as a session to its event."""
+    pool_facts: dict[str, Any] | None = None
+    """The domain's own data on the pool."""
+    waitlist: bool = False
+    """Who waits is offered what comes free, in order."""
+    offer_seconds: float | None = None
+    hold_seconds: float | None = None
     definition: dict[str, Any]
 
 
@@ -105,6 +115,14 @@ class ClaimCommand(Command):
     needs_fact: str | None = None
     facts: dict[str, Any] | None = None
     """Facts to set; None takes one away."""
+    from_state: str | None = None
+    """The claim must be in this state."""
+    if_live: bool = False
+    """Do nothing where the claim has ended."""
+    unless_waiting: bool = False
+    """Do nothing when an earlier command of the request has had to queue."""
+    instead: Mapping[str, Callable[[], Any]] = field(default_factory=dict, metadata={"local": True})
+    """Another refusal than the usual one for some of the kernel's codes."""
     quantity_field: str | None = field(default=None, metadata={"local": True})
     """Set where more than the claim has is a wrong input: how the caller's input calls the quantity."""
 
@@ -118,6 +136,16 @@ class NewClaim(ClaimCommand):
     subject: str | None = None
     title: str | None = None
     quantity: int
+    exclusive: str | None = None
+    """Of live claims with the same word there is one: it is taken up, if there is one already."""
+    or_wait: bool = False
+    """Queue where there is no room, in a pool with a waitlist."""
+    rank: int | None = None
+    """In the queue; the lower, the sooner."""
+    needs_pool_id: str | None = None
+    """The holder must have a confirmed claim in that pool."""
+    mind_lapse: bool = False
+    """Say once that an offer has run out, before beginning anew."""
     tally: str | None = None
     """A fact that sums up what was ever taken."""
     overbook: bool = False
@@ -136,7 +164,8 @@ class Hold(NewClaim):
 
     verb = "hold"
     reason: LedgerReason = LedgerReason.HOLD
-    ttl_seconds: float
+    ttl_seconds: float | None = None
+    """Absent: the pool's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +194,14 @@ class Release(ClaimCommand):
     verb = "release"
     reason: LedgerReason
     quantity: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touch(ClaimCommand):
+    """Move a lease's expiry; leaves no entry."""
+
+    verb = "touch"
+    ttl_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from capacity_gateway.kernel.vocabulary import PoolKind
 
 if TYPE_CHECKING:
     from capacity_gateway.kernel.capacity import Capacity
+    from capacity_gateway.kernel.pools import Pool
     from capacity_gateway.kernel.reads import Reads
 
 
@@ -32,6 +33,16 @@ class Caller:
         """The holders whose claims are the caller's own."""
         return [holder for holder in (self.holder, self.studio) if holder]
 
+    def may_audit(self, pool: "Pool") -> bool:
+        """Whether the caller may read a pool's whole ledger, and govern it: by role, or as its organiser."""
+        if pool.kind in self.audits:
+            return True
+        owner, organization = pool.facts.get("owner_id"), pool.facts.get("organization_id")
+        return self.role == "organizer" and (
+            (self.holder is not None and self.holder == owner)
+            or (self.organization is not None and self.organization == organization)
+        )
+
     def require(self, *roles: str) -> None:
         """Check for one of these roles.
 
@@ -52,6 +63,8 @@ class Context:
     asking: Caller | Unauthenticated
     capacity: "Capacity"
     reads: "Reads"
+    lease_seconds: float
+    """How long a place holds without a heartbeat."""
     header_key: str | None = None
     """The X-Idempotency-Key header, where the document has a single mutation."""
 

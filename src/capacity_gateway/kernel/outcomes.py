@@ -31,6 +31,13 @@ class CapacityChange:
     numbers: strawberry.Private[Json] = dataclasses.field(default_factory=dict)
     """Further numbers of the outcome, for the same."""
 
+    @property
+    def claimed(self) -> Claim:
+        """The claim in question, where there must be one."""
+        if self.share is None:
+            raise LookupError("a success without its claim")
+        return self.share
+
 
 @strawberry.enum
 class RetryAdvice(Enum):
@@ -171,6 +178,39 @@ class HoldExpiredError(CapacityError):
 
 
 @strawberry.type
+class OfferUnavailableError(CapacityError):
+    """An offer that does not hold (superseded, used, another's); it does not say which."""
+
+    code: str = "OFFER_UNAVAILABLE"
+    retry: RetryAdvice = RetryAdvice.NEVER
+    message: str = "There is no offer to take up"
+
+
+@strawberry.type
+class NotEligibleError(CapacityError):
+    """Something is needed first."""
+
+    code: str = "NOT_ELIGIBLE"
+    retry: RetryAdvice = RetryAdvice.NEW_KEY
+    requirement: str
+    """What."""
+
+
+@strawberry.type
+class PerHolderLimitError(CapacityError):
+    """More than one may have."""
+
+    code: str = "PER_HOLDER_LIMIT"
+    retry: RetryAdvice = RetryAdvice.NEVER
+    pool: Pool
+    """The pool in question."""
+    limit: int
+    """How many one may have at a time."""
+    current: int
+    """How many were asked for, with those that the holder has."""
+
+
+@strawberry.type
 class PoolClosedError(CapacityError):
     """Nobody gets in at present."""
 
@@ -231,6 +271,28 @@ class PoolSuccess(CapacityChange):
     """The pool is as asked for."""
 
 
+@strawberry.type
+class LeaseSuccess(CapacityChange):
+    """A place that is kept alive by heartbeats."""
+
+    @strawberry.field
+    def claim(self) -> Claim:
+        """The lease: its id, and when it runs out without a heartbeat."""
+        return self.claimed
+
+
+EnterResult = Annotated[
+    LeaseSuccess
+    | InsufficientCapacityError
+    | NotEligibleError
+    | HoldExpiredError
+    | NotFoundError
+    | InvalidInputError
+    | PoolClosedError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("EnterResult", description="The place, or why there is none."),
+]
 DefinePoolResult = Annotated[
     PoolSuccess | NotFoundError | InvalidInputError | IdempotencyConflictError | GatewayBusyError,
     strawberry.union("DefinePoolResult", description="The pool, or why it was not made."),
@@ -240,24 +302,27 @@ Success = TypeVar("Success", bound=CapacityChange)
 Rows = Sequence[Json]
 
 
-def decode(rows: Rows, commands: Sequence[Command], by: Attribution, success: type[Success]) -> Success | CapacityError:
+def decode(
+    rows: Rows, commands: Sequence[Command], by: Attribution, success: Callable[..., Success]
+) -> Success | CapacityError:
     """The outcome of a request out of the rows of its commands: one success, or the first refusal."""
     for row, command in zip(rows, commands, strict=True):
-        if row["code"] not in ("OK", "DONE", "LINKED"):
-            refusal = _REFUSALS[row["code"]](_Refused(row, command, by, rows))
+        instead = command.instead.get(row["code"]) if isinstance(command, ClaimCommand) else None
+        if instead or row["code"] not in ("OK", "DONE", "LINKED"):
+            refusal: CapacityError = instead() if instead else _REFUSALS[row["code"]](_Refused(row, command, by, rows))
             refusal.replayed = row["replayed"]
             return refusal
-    row = rows[-1]
+    main = next((row for row in rows if row["claim"]), rows[0])
     return success(
         replayed=all(row["replayed"] for row in rows),
-        pool=_pool(row),
+        pool=_pool(main),
         entries=[
             LedgerEntry.decode(entry | {"subject_title": row["claim"] and row["claim"]["title"]})
             for row in rows
             for entry in row["entries"]
         ],
-        share=Claim.decode(row["claim"]) if row["claim"] else None,
-        numbers=row["detail"],
+        share=Claim.decode(main["claim"]) if main["claim"] else None,
+        numbers=main["detail"],
     )
 
 
@@ -328,8 +393,9 @@ def _insufficient(refused: _Refused) -> CapacityError:
     earliest = moment_or_none(detail["earliest_release_at"])
     seconds_left = (earliest - moment(refused.row["as_of"])).total_seconds() if earliest else None
     short = {row["pool"]["id"]: row for row in refused.rows if row["code"] == "INSUFFICIENT"}
+    others = ", and others wait for them" if detail.get("queued") else ""
     return InsufficientCapacityError(
-        message=f"{detail['requested']} were asked for and {max(0, detail['available'])} are available",
+        message=f"{detail['requested']} were asked for and {max(0, detail['available'])} are available{others}",
         pool=refused.pool,
         judged_version=detail["judged_version"],
         requested=detail["requested"],
@@ -366,13 +432,23 @@ def _invalid_transition(refused: _Refused) -> CapacityError:
     )
 
 
+def _elsewhere(refused: _Refused) -> CapacityError:
+    ref = refused.detail["elsewhere"].partition(":")[2]
+    return NotEligibleError(message=f"There is a place in {ref} already; leave it first", requirement=f"leave {ref}")
+
+
+def _not_eligible(_: _Refused) -> CapacityError:
+    return NotEligibleError(message="Register first", requirement="registration")
+
+
 def _not_found(refused: _Refused) -> CapacityError:
     ref = refused.detail["missing"].removeprefix(f"{refused.command.kind.value}:")
     return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref))
 
 
 def _pool_closed(refused: _Refused) -> CapacityError:
-    return PoolClosedError(message="This is closed at present", pool=refused.pool)
+    opens_at = moment_or_none(refused.detail.get("opens_at"))
+    return PoolClosedError(message="This is closed at present", pool=refused.pool, opens_at=opens_at)
 
 
 def _quota_below_use(refused: _Refused) -> CapacityError:
@@ -387,12 +463,14 @@ def _quota_below_use(refused: _Refused) -> CapacityError:
 
 _REFUSALS: dict[str, Callable[[_Refused], CapacityError]] = {
     "CONFLICT": _conflict,
+    "ELSEWHERE": _elsewhere,
     "EXCEEDS_CLAIM": _exceeds_claim,
     "EXISTS": _exists,
     "HOLD_EXPIRED": _hold_expired,
     "INSUFFICIENT": _insufficient,
     "INVALID_INPUT": _invalid_input,
     "INVALID_TRANSITION": _invalid_transition,
+    "NOT_ELIGIBLE": _not_eligible,
     "NOT_FOUND": _not_found,
     "POOL_CLOSED": _pool_closed,
     "QUOTA_BELOW_USE": _quota_below_use,

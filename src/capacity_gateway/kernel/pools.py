@@ -1,8 +1,9 @@
 """Pools and claims, as GraphQL shows them."""
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import strawberry
 
@@ -102,8 +103,14 @@ class Claim:
     title: strawberry.Private[str | None]
     stage: strawberry.Private[str | None]
     facts: strawberry.Private[Json]
+    offered: strawberry.Private[bool]
     created_at: strawberry.Private[datetime]
     confirmed_at: strawberry.Private[datetime | None]
+
+    @property
+    def kind(self) -> PoolKind:
+        """What it is a share of."""
+        return PoolKind(self.pool_id.partition(":")[0])
 
     @classmethod
     def decode(cls, row: Json) -> Self:
@@ -114,13 +121,14 @@ class Claim:
             subject=strawberry.ID(row["subject"]) if row["subject"] else None,
             quantity=row["quantity"],
             state=ClaimState(row["state"]),
-            position=None,
+            position=row.get("position"),
             expires_at=moment_or_none(row["expires_at"]),
             since=moment(row["since"]),
             pool_id=row["pool_id"],
             title=row["title"],
             stage=row["stage"],
             facts=row["facts"],
+            offered=row["offered"],
             created_at=moment(row["created_at"]),
             confirmed_at=moment_or_none(row["confirmed_at"]),
         )
@@ -164,6 +172,9 @@ class Pool:
     """When it was opened."""
     closed_at: datetime | None
     """Since when nobody gets in; null while open."""
+    parent_id: strawberry.Private[str | None]
+    facts: strawberry.Private[Json]
+    queue: strawberry.Private[WaitlistSummary | None]
 
     @classmethod
     def decode(cls, row: Json, as_of: str) -> Self:
@@ -182,6 +193,11 @@ class Pool:
             opening_quota=row["opening_quota"],
             opened_at=moment(row["opened_at"]),
             closed_at=moment_or_none(row["closed_at"]),
+            parent_id=row["parent_id"],
+            facts=row["facts"],
+            queue=WaitlistSummary(waiting=row["waiting"], offered=row["offered"], open=row["closed_at"] is None)
+            if row["waitlist"]
+            else None,
         )
 
     @strawberry.field
@@ -195,7 +211,7 @@ class Pool:
     @strawberry.field
     def waitlist(self) -> WaitlistSummary | None:
         """Its queue; null where it has none."""
-        return None
+        return self.queue
 
     @strawberry.field
     async def mine(self, info: Info) -> Claim | None:
@@ -226,9 +242,29 @@ class Pool:
         self, info: Info
     ) -> Annotated["Reconciliation", strawberry.lazy(".reconciliation")] | None:
         """Its counter against its ledger. Null where the caller may not read it."""
-        if self.kind not in info.context.caller.audits:
+        if not info.context.caller.may_audit(self):
             raise Forbidden
         return await info.context.reads.reconciliation(self.id)
+
+
+View = TypeVar("View")
+
+_VIEWS: dict[PoolKind, Callable[..., Any]] = {}
+
+
+def shows(kind: PoolKind) -> Callable[[type[View]], type[View]]:
+    """Make a class, whose instances are made of a `pool`, a domain's own view of the pools of a kind."""
+
+    def register(view: type[View]) -> type[View]:
+        _VIEWS[kind] = view
+        return view
+
+    return register
+
+
+def view(pool: Pool) -> Any:
+    """A pool as its domain shows it: how a domain gets at another's type without knowing it."""
+    return _VIEWS[pool.kind](pool=pool)
 
 
 async def page_of_pools(info: Info, kind: PoolKind | None, first: int, after: str | None) -> Connection[Pool]:

@@ -23,7 +23,7 @@ from capacity_gateway.kernel.database import (
 from capacity_gateway.kernel.errors import BadUserInput, Busy, Forbidden
 from capacity_gateway.kernel.ledger import LedgerConnection, LedgerEdge, LedgerEntry, LedgerFilter
 from capacity_gateway.kernel.paging import connect, page_size, read_cursor
-from capacity_gateway.kernel.pools import Claim, Json, Pool, PoolSnapshot, moment
+from capacity_gateway.kernel.pools import Claim, Json, Pool, PoolSnapshot, moment, view
 from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.vocabulary import PoolKind
 
@@ -45,7 +45,9 @@ class Reads:
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back; what is read afterwards is of a new snapshot."""
+        self._connection = None
+        self._loaders.clear()
         await self._stack.aclose()
 
     async def _rows(self, query: str, **arguments: Any) -> list[tuple[str, Json]]:
@@ -123,6 +125,24 @@ class Reads:
         row = await self._one("live_claims", pool_id, holders=holders) if holders else None
         return None if row is None else Claim.decode(row)
 
+    async def children(self, parent_id: str, kind: PoolKind) -> list[Any]:
+        """The pools of a kind that belong to another, as their domain shows them."""
+        rows = await self._many("pools_of_parents", parent_id, kind=kind.value)
+        return [view(Pool.decode(row, row["as_of"])) for row in rows]
+
+    async def parent(self, pool: Pool) -> Any:
+        """The pool that another belongs to, as its domain shows it."""
+        return view(await self.pool(pool.parent_id or ""))
+
+    async def claims_for(self, subject: str) -> list[Claim]:
+        """The claims that are for an outside object, such as an order."""
+        return [Claim.decode(row) for row in await self._many("claims_of_subjects", subject)]
+
+    async def last_claim(self, pool_id: str, holder: str) -> Claim | None:
+        """The last claim of a holder in a pool, whatever has become of it."""
+        row = await self._one("last_claims", pool_id, holder=holder)
+        return None if row is None else Claim.decode(row)
+
     async def claims_of_pool(
         self, pool_id: str, *, holders: list[str] | None, stage: str | None, after: Sequence[Any], limit: int
     ) -> list[Claim]:
@@ -178,7 +198,7 @@ class Reads:
         """
         size = page_size(first)
         (before,) = read_cursor(after, int)
-        holders = None if pool.kind in caller.audits else caller.holders
+        holders = None if caller.may_audit(pool) else caller.holders
         if holders is not None and not await self._owns_claim(pool.id, holders):
             raise Forbidden
         rows = await self._many(

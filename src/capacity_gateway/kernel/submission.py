@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import unicodedata
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -15,7 +15,9 @@ from strawberry.utils.str_converters import to_camel_case
 
 from capacity_gateway.kernel.commands import Attribution, Command, Refuse
 from capacity_gateway.kernel.context import Info
-from capacity_gateway.kernel.outcomes import CapacityChange, InvalidInputError
+from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
+from capacity_gateway.kernel.outcomes import CapacityChange, CapacityError, InvalidInputError, NotFoundError
+from capacity_gateway.kernel.pools import Pool
 from capacity_gateway.kernel.vocabulary import PoolKind
 
 Success = TypeVar("Success", bound=CapacityChange)
@@ -31,6 +33,13 @@ def at_least(field: str, value: int | None, smallest: int) -> InvalidInputError 
     if value is None or value >= smallest:
         return None
     return InvalidInputError(field=field, message=f"{field} must be at least {smallest}, and is {value}")
+
+
+def at_most(field: str, value: int | None, largest: int) -> InvalidInputError | None:
+    """The refusal of a number that is too large; None when it is not, or absent."""
+    if value is None or value <= largest:
+        return None
+    return InvalidInputError(field=field, message=f"{field} must be at most {largest}, and is {value}")
 
 
 def is_id(text: str) -> bool:
@@ -49,8 +58,8 @@ async def submit(
     info: Info,
     given: Any,
     *commands: Command,
-    success: type[Success],
-    checks: Sequence[InvalidInputError | None] = (),
+    success: Callable[..., Success],
+    checks: Sequence[CapacityError | None] = (),
 ) -> Any:
     """Submit a mutation's commands as its caller and under its key.
 
@@ -58,7 +67,7 @@ async def submit(
         info: of the mutation; its field name is the operation.
         given: the mutation's input, an instance of a Strawberry input type.
         commands: all of them or none.
-        success: the type to return on success.
+        success: makes the success to return.
         checks: refusals that were found already; the first one is the answer, and final for the key.
 
     Returns:
@@ -84,12 +93,49 @@ async def submit(
         fingerprint=fingerprint(given, caller.holder),
         note=None if refusal else getattr(given, "note", None),
     )
+    await info.context.reads.close()  # what is read from now on is as the change leaves it
     if refusal is None:
         return await info.context.capacity.submit(caller.tenant, commands, by, success)
-    if key is None:
+    if key is None or not isinstance(refusal, InvalidInputError):
         return refusal
     remembered = Refuse(kind=PoolKind.COMPETITION, definition={"field": refusal.field, "message": refusal.message})
     return await info.context.capacity.submit(caller.tenant, [remembered], by, success)
+
+
+def holder_of(info: Info, holder: str | None) -> str:
+    """For whom a mutation is: the caller; or whom a service, an organiser or an admin names.
+
+    Raises:
+        Unauthenticated: without a login.
+        Forbidden: when an attendee names somebody else.
+    """
+    caller = info.context.caller
+    if caller.holder is None:
+        raise Unauthenticated
+    if holder is None or holder == caller.holder:
+        return caller.holder
+    caller.require("service", "organizer", "admin")
+    return holder
+
+
+async def governed(info: Info, pool_id: str) -> Pool | NotFoundError:
+    """A pool that the caller may govern; NotFoundError where there is none.
+
+    Raises:
+        Unauthenticated: without a login.
+        Forbidden: to who governs nothing, or not this.
+    """
+    caller = info.context.caller
+    caller.require("admin", "director", "organizer")
+    if caller.role == "director" and PoolKind(pool_id.partition(":")[0]) not in caller.audits:
+        raise Forbidden
+    pool = await info.context.reads.find_pool(pool_id)
+    if pool is None:
+        ref = pool_id.partition(":")[2]
+        return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref))
+    if not caller.may_audit(pool):
+        raise Forbidden
+    return pool
 
 
 def fingerprint(given: Any, actor: str | None) -> str:

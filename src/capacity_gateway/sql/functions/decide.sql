@@ -20,7 +20,7 @@ BEGIN
     IF m.verb IN ('define', 'resize', 'close', 'open', 'expire', 'refuse') THEN
         RETURN capacity.decide_pool(v, m, at);
     ELSIF p.id IS NULL OR p.kind <> m.kind OR c.holder <> m.only_holder
-        OR (c.id IS NULL AND m.pool_id IS NULL) OR (m.to_pool_id IS NOT NULL AND q.id IS NULL) THEN
+        OR (c.id IS NULL AND (m.pool_id IS NULL OR m.verb NOT IN ('wait', 'hold', 'take'))) OR (m.to_pool_id IS NOT NULL AND q.id IS NULL) THEN
         v.code := 'NOT_FOUND';
         v.detail := jsonb_build_object('missing', CASE
             WHEN m.to_pool_id IS NOT NULL AND p.id IS NOT NULL AND c.id IS NOT NULL
@@ -32,6 +32,18 @@ BEGIN
     IF v.code = 'DONE' AND m.verb = 'hold' AND c.state = 'held' AND NOT c.offered THEN
         v.claim.expires_at := greatest(
             c.expires_at, at + make_interval(secs => coalesce(m.ttl_seconds, p.hold_seconds)));
+    END IF;
+    IF c.id IS NULL AND m.mind_lapse THEN
+        SELECT * INTO v.claim FROM capacity.claim AS l
+        WHERE l.tenant_id = p.tenant_id AND l.holder = m.holder AND l.pool_id = p.id
+            AND l.state = 'expired' AND l.offered
+        LIMIT 1;
+        IF (v.claim).id IS NOT NULL THEN
+            v.code := 'HOLD_EXPIRED';
+            v.detail := jsonb_build_object('expired_at', (v.claim).expires_at);
+            RETURN v;
+        END IF;
+        v.claim := c;
     END IF;
     IF v.code = 'OK' AND c.id IS NULL AND m.needs_pool_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM capacity.claim AS n

@@ -32,6 +32,7 @@ BEGIN
         IF (r.verdict).code = 'OK' THEN
             r := capacity.record(r.verdict, m, greatest(now, (d.pools[a]).clock), 1 + cardinality(d.entries));
             d.pools[a] := (r.verdict).pool;
+            ids[a] := (d.pools[a]).id;
             IF b IS NOT NULL THEN
                 d.pools[b] := (r.verdict).to_pool;
             END IF;
@@ -42,6 +43,10 @@ BEGIN
             queued := queued OR (r.verdict).claim.state = 'waiting' IS TRUE;
         ELSE
             refused := true;
+            IF m.mind_lapse AND (r.verdict).code = 'HOLD_EXPIRED' THEN  -- said now, and not again
+                UPDATE capacity.claim SET offered = false
+                WHERE tenant_id = p_tenant AND id = ((r.verdict).claim).id;
+            END IF;
         END IF;
         made[i] := r;
         shown[i] := CASE WHEN m.verb = 'move' AND (r.verdict).code IN ('OK', 'DONE', 'INSUFFICIENT', 'POOL_CLOSED')

@@ -17,19 +17,12 @@ BEGIN
     ELSIF v.code = 'DONE' THEN
         entries := capacity.entries_of(p_tenant, c.id, m);
     END IF;
-    IF pool.waitlist AND c.id IS NOT NULL THEN
+    IF pool.waitlist AND c.id IS NOT NULL THEN  -- an offer may have been made to it meanwhile
         SELECT * INTO c FROM capacity.claim AS n WHERE n.tenant_id = p_tenant AND n.id = c.id;
-        IF c.state = 'waiting' THEN
-            detail := detail || jsonb_build_object('position', (
-                SELECT count(*) FROM capacity.claim AS w
-                WHERE w.tenant_id = p_tenant AND w.pool_id = c.pool_id AND w.state = 'waiting'
-                    AND (w.rank, w.place) <= (c.rank, c.place)
-            ));
-        END IF;
     END IF;
     RETURN jsonb_build_object(
         'code', v.code, 'replayed', v.code = 'DONE', 'as_of', greatest(now, pool.clock), 'entries', entries, 'detail', detail,
         'pool', CASE WHEN pool.id IS NOT NULL THEN to_jsonb(pool) END,
-        'claim', CASE WHEN c.id IS NOT NULL THEN to_jsonb(c) END
+        'claim', CASE WHEN c.id IS NOT NULL THEN capacity.claim_shown(c) END
     );
 END $$;

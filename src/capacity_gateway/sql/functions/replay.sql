@@ -14,7 +14,7 @@ LANGUAGE sql STABLE AS $$
             WHERE p.tenant_id = p_tenant AND p.id = s.stored ->> 'pool_id'
         ),
         'claim', (
-            SELECT to_jsonb(c) FROM capacity.claim AS c
+            SELECT capacity.claim_shown(c) FROM capacity.claim AS c
             WHERE c.tenant_id = p_tenant AND c.id = s.stored ->> 'claim_id'
         ),
         'entries', (

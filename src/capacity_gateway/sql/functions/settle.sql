@@ -35,7 +35,7 @@ BEGIN
             entries := entries || posting.entry;
         END IF;
         pools[due.nth] := v.pool;
-        UPDATE capacity.claim SET state = 'expired', quantity = 0, since = m.effective_at, offered = false
+        UPDATE capacity.claim SET state = 'expired', quantity = 0, since = m.effective_at
         WHERE tenant_id = p_tenant AND id = (due.claim).id;
     END LOOP;
     FOR nth IN 1 .. cardinality(pools) LOOP

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION capacity.standing(c capacity.claim, m capacity.comman
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     here CONSTANT boolean := coalesce(m.pool_id = c.pool_id, true);
-    staged CONSTANT boolean := coalesce(c.stage = ANY (m.from_stages), true);
+    staged CONSTANT boolean := coalesce(c.stage = ANY (m.from_stages), true) AND coalesce(c.state = m.from_state, true);
 BEGIN
     IF c.id IS NULL THEN
         RETURN 'OK';
@@ -17,7 +17,7 @@ BEGIN
         RETURN 'DONE';
     ELSIF here AND staged AND (m.needs_fact IS NULL OR c.facts ? m.needs_fact) AND (CASE
             WHEN m.verb = 'wait' THEN false
-            WHEN m.verb IN ('hold', 'take') THEN c.state = 'waiting' OR c.offered
+            WHEN m.verb IN ('hold', 'take') THEN c.state = 'waiting' OR c.state = 'held' AND c.offered
             WHEN m.verb IN ('confirm', 'touch') THEN c.state = 'held'
             WHEN m.verb IN ('release', 'adjust', 'move') THEN c.state IN ('waiting', 'held', 'confirmed')
             ELSE true END) THEN

@@ -20,13 +20,13 @@ LIMIT :size;
 
 -- name: claims(tenant, ids)
 -- The claims of these ids.
-SELECT c.id AS key, to_jsonb(c) AS value
+SELECT c.id AS key, capacity.claim_shown(c) AS value
 FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.id = ANY(:ids::text[]);
 
 -- name: live_claims(tenant, ids, holders)
 -- For each of these pools the oldest live claim of these holders.
-SELECT DISTINCT ON (c.pool_id) c.pool_id AS key, to_jsonb(c) AS value
+SELECT DISTINCT ON (c.pool_id) c.pool_id AS key, capacity.claim_shown(c) AS value
 FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.holder = ANY(:holders::text[]) AND c.pool_id = ANY(:ids::text[])
     AND c.state IN ('waiting', 'held', 'confirmed')
@@ -34,10 +34,10 @@ ORDER BY c.pool_id, c.created_at, c.id;
 
 -- name: claims_of_pools(tenant, ids, holders, stage, after_time, after_id, size)
 -- For each of these pools a page of its claims, in the order they came: all, or those of these holders, or in a stage.
-SELECT i.id AS key, to_jsonb(c) AS value
+SELECT i.id AS key, capacity.claim_shown(c.claim) AS value
 FROM unnest(:ids::text[]) AS i (id)
 CROSS JOIN LATERAL (
-    SELECT * FROM capacity.claim AS c
+    SELECT c AS claim, c.created_at, c.id FROM capacity.claim AS c
     WHERE c.tenant_id = :tenant AND c.pool_id = i.id
         AND (:holders::text[] IS NULL OR c.holder = ANY(:holders))
         AND (:stage::text IS NULL OR c.stage = :stage)
@@ -49,7 +49,7 @@ ORDER BY i.id, c.created_at, c.id;
 
 -- name: claims_of_holders(tenant, holders, kind, after_time, after_id, size)
 -- A page of the live claims of these holders over all pools, newest first.
-SELECT c.id AS key, to_jsonb(c) AS value
+SELECT c.id AS key, capacity.claim_shown(c) AS value
 FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.holder = ANY(:holders::text[])
     AND c.state IN ('waiting', 'held', 'confirmed')
@@ -58,9 +58,30 @@ WHERE c.tenant_id = :tenant AND c.holder = ANY(:holders::text[])
 ORDER BY c.created_at DESC, c.id DESC
 LIMIT :size;
 
+-- name: pools_of_parents(tenant, ids, kind)
+-- The pools of a kind that belong to each of these, in the order of their ids.
+SELECT p.parent_id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(clock_timestamp(), p.clock)) AS value
+FROM capacity.pool AS p
+WHERE p.tenant_id = :tenant AND p.parent_id = ANY(:ids::text[]) AND p.kind = :kind
+ORDER BY p.parent_id, p.id;
+
+-- name: claims_of_subjects(tenant, ids)
+-- The claims that are for each of these outside objects, such as the lines of an order, in the order they were made.
+SELECT c.subject AS key, capacity.claim_shown(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.subject = ANY(:ids::text[])
+ORDER BY c.subject, c.id;
+
+-- name: last_claims(tenant, ids, holder)
+-- For each of these pools the last claim of this holder, whatever has become of it.
+SELECT DISTINCT ON (c.pool_id) c.pool_id AS key, capacity.claim_shown(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.pool_id = ANY(:ids::text[])
+ORDER BY c.pool_id, c.created_at DESC, c.id DESC;
+
 -- name: claims_once_held(tenant, pool, holders)
 -- One claim that these holders have or had in this pool, if there is any.
-SELECT c.id AS key, to_jsonb(c) AS value
+SELECT c.id AS key, capacity.claim_shown(c) AS value
 FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.pool_id = :pool AND c.holder = ANY(:holders::text[])
 LIMIT 1;

@@ -81,7 +81,7 @@ CREATE TABLE capacity.claim (
     since timestamptz NOT NULL,     -- when it entered its state
     confirmed_at timestamptz,
     expires_at timestamptz,         -- of a hold
-    offered boolean NOT NULL DEFAULT false, -- this hold is an offer to who waited
+    offered boolean NOT NULL DEFAULT false, -- this hold is an offer to who waited; or has run out, and nobody said so
     rank smallint NOT NULL DEFAULT 0,       -- in the queue, the lower the sooner, and
     place integer,                          -- within a rank, in the order they came
     exclusive text,                 -- of live claims with the same word there is one
@@ -182,6 +182,8 @@ CREATE TYPE capacity.command AS (
     or_wait boolean,                -- queue when there is no room
     rank smallint,                  -- in the queue
     needs_pool_id text,             -- the holder must have a live claim there too
+    mind_lapse boolean,             -- say once that an offer has run out
+    from_state text,                -- the claim must be in it
     if_live boolean,                -- do nothing where the claim has ended
     unless_waiting boolean,         -- do nothing when the request has had to queue
     quota bigint,

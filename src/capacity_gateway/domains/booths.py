@@ -1,0 +1,257 @@
+"""Booths: visitors inside at a time, and a queue in which the first is admitted when a place frees."""
+
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from capacity_gateway.kernel.commands import Define, Hold, Release
+from capacity_gateway.kernel.context import Info
+from capacity_gateway.kernel.outcomes import (
+    CapacityChange,
+    DefinePoolResult,
+    GatewayBusyError,
+    HoldExpiredError,
+    IdempotencyConflictError,
+    InsufficientCapacityError,
+    InvalidInputError,
+    InvalidTransitionError,
+    NotEligibleError,
+    NotFoundError,
+    PoolClosedError,
+    PoolSuccess,
+)
+from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows
+from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
+from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
+
+if TYPE_CHECKING:
+    from capacity_gateway.domains.events import Event
+
+KIND = PoolKind.BOOTH
+
+
+@shows(KIND)
+@strawberry.type
+class Booth:
+    """A booth at an event."""
+
+    pool: Pool
+    """Its visitors."""
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        """Its id, the pool's ref."""
+        return self.pool.ref
+
+    @strawberry.field
+    async def event(self, info: Info) -> Annotated["Event", strawberry.lazy("capacity_gateway.domains.events")]:
+        """Where it stands."""
+        return await info.context.reads.parent(self.pool)
+
+    @strawberry.field
+    def name(self) -> str:
+        """Its name."""
+        return self.pool.title or self.pool.ref
+
+
+@strawberry.input
+class CreateBoothInput:
+    """A booth to be made."""
+
+    id: strawberry.ID | None = None
+    """Its id; absent = one is made up."""
+    event_id: strawberry.ID
+    """At which event."""
+    name: str
+    """Its name for people."""
+    quota: int | None = None
+    """How many may be inside at a time. Absent: no limit; 0: nobody."""
+    queue: bool = True
+    """Whether one may queue when it is full."""
+    admission_seconds: int = 60
+    """How long a free place is kept for the next in line."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class EnterBoothInput:
+    """Somebody who wants in."""
+
+    booth_id: strawberry.ID
+    """Which booth."""
+    holder: strawberry.ID | None = None
+    """Who; for role service."""
+    or_wait: bool = True
+    """Queue when it is full."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class BoothRefInput:
+    """A booth, for somebody."""
+
+    booth_id: strawberry.ID
+    """Which."""
+    holder: strawberry.ID | None = None
+    """Who; for role service."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.type
+class BoothEntered(CapacityChange):
+    """Inside. claim.id is the lease: renew it by heartbeat before claim.expiresAt, or the place is given back."""
+
+    @strawberry.field
+    def booth(self) -> Booth:
+        """The booth as it stands now."""
+        return Booth(pool=self.pool)
+
+    @strawberry.field
+    def claim(self) -> Claim:
+        """The lease."""
+        return self.claimed
+
+
+@strawberry.type
+class BoothQueued(CapacityChange):
+    """In the queue."""
+
+    @strawberry.field
+    def booth(self) -> Booth:
+        """The booth as it stands now."""
+        return Booth(pool=self.pool)
+
+    @strawberry.field
+    def claim(self) -> Claim:
+        """The place in the queue."""
+        return self.claimed
+
+
+@strawberry.type
+class BoothLeft(CapacityChange):
+    """Outside again, or out of the queue."""
+
+    @strawberry.field
+    def booth(self) -> Booth:
+        """The booth as it stands now."""
+        return Booth(pool=self.pool)
+
+
+EnterBoothResult = Annotated[
+    BoothEntered
+    | BoothQueued
+    | InsufficientCapacityError
+    | HoldExpiredError
+    | NotEligibleError
+    | NotFoundError
+    | InvalidInputError
+    | PoolClosedError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("EnterBoothResult", description="The place inside or in the queue, or why there is neither."),
+]
+LeaveBoothResult = Annotated[
+    BoothLeft
+    | InvalidTransitionError
+    | NotFoundError
+    | InvalidInputError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("LeaveBoothResult", description="What was left, or why nothing was."),
+]
+
+
+def inside_or_queued(**outcome: Any) -> BoothEntered | BoothQueued:
+    """The success of whoever may have had to queue."""
+    share: Claim = outcome["share"]
+    inside = share.state is ClaimState.HELD and not share.offered
+    return BoothEntered(**outcome) if inside else BoothQueued(**outcome)
+
+
+@strawberry.type
+class BoothMutations:
+    """Changes to booths and their visitors."""
+
+    @strawberry.mutation
+    async def create_booth(self, info: Info, input: CreateBoothInput) -> DefinePoolResult | None:  # noqa: A002
+        """Make a booth. The same again with the same id is a replay."""
+        event = await governed(info, PoolKind.EVENT.pool_id(input.event_id))
+        if isinstance(event, NotFoundError):
+            return event
+        facts = {
+            "owner_id": event.facts.get("owner_id"),
+            "organization_id": event.facts.get("organization_id"),
+        }
+        policy = {"waitlist": input.queue, "offer_seconds": input.admission_seconds}
+        command = Define(
+            kind=KIND,
+            pool_id=KIND.pool_id(input.id or str(uuid.uuid4())),
+            title=input.name,
+            quota=input.quota,
+            parent_id=event.id,
+            pool_facts=facts,
+            waitlist=input.queue,
+            offer_seconds=input.admission_seconds,
+            definition={"title": input.name, "quota": input.quota, "parent_id": event.id, **policy, **facts},
+        )
+        checks = [at_least("quota", input.quota, 0), at_least("admissionSeconds", input.admission_seconds, 1)]
+        return await submit(info, input, command, success=PoolSuccess, checks=checks)
+
+    @strawberry.mutation
+    async def enter_booth(self, info: Info, input: EnterBoothInput) -> EnterBoothResult | None:  # noqa: A002
+        """Go in, or take up an admission; when it is full, queue. Going in leaves the booth one was in before.
+
+        An admission that has run out is said once; after that one queues anew, at the tail.
+        """
+        holder = holder_of(info, input.holder)
+        pool_id = KIND.pool_id(input.booth_id)
+        inside = await info.context.reads.claims_of_holders([holder], KIND, after=(None, None), limit=10)
+        commands = [
+            Hold(
+                kind=KIND,
+                pool_id=pool_id,
+                claim_id=str(uuid.uuid4()),
+                holder=holder,
+                quantity=1,
+                exclusive=f"{pool_id}|{holder}",
+                or_wait=input.or_wait,
+                mind_lapse=True,
+                ttl_seconds=info.context.lease_seconds,
+                reason=LedgerReason.JOIN,
+            ),
+            *(
+                Release(
+                    kind=KIND,
+                    claim_id=other.id,
+                    reason=LedgerReason.LEAVE,
+                    if_live=True,
+                    unless_waiting=True,
+                )
+                for other in inside
+                if other.pool_id != pool_id and other.state is ClaimState.HELD and not other.offered
+            ),
+        ]
+        return await submit(info, input, *commands, success=inside_or_queued)
+
+    @strawberry.mutation
+    async def leave_booth(self, info: Info, input: BoothRefInput) -> LeaveBoothResult | None:  # noqa: A002
+        """Go out, or out of the queue. Twice is once."""
+        holder = holder_of(info, input.holder)
+        pool = await info.context.reads.find_pool(KIND.pool_id(input.booth_id))
+        if pool is None:
+            return NotFoundError(message=f"There is no {input.booth_id}", ref=input.booth_id)
+        claim = await info.context.reads.last_claim(pool.id, holder)
+        if claim is None:
+            return InvalidTransitionError(
+                message=f"Cannot leaveBooth: {holder} is not in this booth",
+                pool=pool,
+                from_="NONE",
+                attempted=info.field_name,
+                allowed=["WAITING", "HELD"],
+            )
+        command = Release(kind=KIND, claim_id=claim.id, reason=LedgerReason.LEAVE, done_facts={})
+        return await submit(info, input, command, success=BoothLeft)

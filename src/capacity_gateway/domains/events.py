@@ -1,0 +1,410 @@
+"""Events: who is registered. A registration is a claim on the event's pool, one for each holder."""
+
+import base64
+import hashlib
+import uuid
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from capacity_gateway.kernel.commands import Define, Release, Stage, Take
+from capacity_gateway.kernel.context import Info
+from capacity_gateway.kernel.errors import Unauthenticated
+from capacity_gateway.kernel.outcomes import (
+    CapacityChange,
+    CapacityError,
+    DefinePoolResult,
+    GatewayBusyError,
+    IdempotencyConflictError,
+    InsufficientCapacityError,
+    InvalidInputError,
+    InvalidTransitionError,
+    NotEligibleError,
+    NotFoundError,
+    PoolClosedError,
+    PoolSuccess,
+)
+from capacity_gateway.kernel.pools import Claim, Pool, shows
+from capacity_gateway.kernel.submission import at_least, holder_of, is_id, submit
+from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
+
+if TYPE_CHECKING:
+    from capacity_gateway.domains.booths import Booth
+    from capacity_gateway.domains.sessions import Session
+    from capacity_gateway.domains.tickets import TicketType
+
+KIND = PoolKind.EVENT
+CONFIRMED, CANCELLED, CHECKED_IN = "CONFIRMED", "CANCELLED", "CHECKED_IN"
+
+
+@strawberry.enum
+class RegistrationStatus(Enum):
+    """How far a registration has come."""
+
+    CONFIRMED = CONFIRMED
+    """Registered."""
+    CANCELLED = CANCELLED
+    """Called off; the place is free again."""
+    CHECKED_IN = CHECKED_IN
+    """The guest has come."""
+
+
+@shows(KIND)
+@strawberry.type
+class Event:
+    """An event that people register for."""
+
+    pool: Pool
+    """Its registrations."""
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        """Its id, the pool's ref."""
+        return self.pool.ref
+
+    @strawberry.field
+    def name(self) -> str:
+        """Its name."""
+        return self.pool.title or self.pool.ref
+
+    @strawberry.field
+    async def stream(self, info: Info) -> Pool | None:
+        """The concurrent viewers of its stream; null where it has none."""
+        return await info.context.reads.find_pool(PoolKind.STREAM.pool_id(self.pool.ref))
+
+    @strawberry.field
+    async def sessions(
+        self, info: Info
+    ) -> list[Annotated["Session", strawberry.lazy("capacity_gateway.domains.sessions")]]:
+        """Its sessions."""
+        return await info.context.reads.children(self.pool.id, PoolKind.SESSION)
+
+    @strawberry.field
+    async def ticket_types(
+        self, info: Info
+    ) -> list[Annotated["TicketType", strawberry.lazy("capacity_gateway.domains.tickets")]]:
+        """Its ticket types."""
+        return await info.context.reads.children(self.pool.id, PoolKind.TICKET_TYPE)
+
+    @strawberry.field
+    async def booths(self, info: Info) -> list[Annotated["Booth", strawberry.lazy("capacity_gateway.domains.booths")]]:
+        """Its booths."""
+        return await info.context.reads.children(self.pool.id, PoolKind.BOOTH)
+
+
+@strawberry.type
+class Registration:
+    """Somebody's place at an event."""
+
+    claim: strawberry.Private[Claim]
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        """Its id; the claim's."""
+        return self.claim.id
+
+    @strawberry.field
+    async def event(self, info: Info) -> Event:
+        """Where the place is."""
+        return Event(pool=await info.context.reads.pool(self.claim.pool_id))
+
+    @strawberry.field
+    def holder(self) -> strawberry.ID:
+        """Whose it is."""
+        return self.claim.holder
+
+    @strawberry.field
+    def status(self) -> RegistrationStatus:
+        """How far it has come."""
+        return RegistrationStatus(self.claim.stage)
+
+    @strawberry.field
+    def ticket_code(self) -> str:
+        """The code to show at the door."""
+        return str(self.claim.facts["ticket_code"])
+
+
+@strawberry.input
+class CreateEventInput:
+    """An event to be made."""
+
+    id: strawberry.ID | None = None
+    """Its id; absent = one is made up."""
+    name: str
+    """Its name for people."""
+    quota: int | None = None
+    """How many may register. Absent: unlimited."""
+    owner_id: strawberry.ID | None = None
+    """Who organises it; absent = the caller."""
+    organization_id: strawberry.ID | None = None
+    """The organisation behind it; absent = the caller's."""
+    starts_at: datetime | None = None
+    """When it begins."""
+    ends_at: datetime | None = None
+    """When it ends."""
+    stream_quota: int | None = None
+    """How many may watch its stream at a time. Absent: it has none."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class RegisterInput:
+    """A registration; what it draws on is drawn in one step, all or none."""
+
+    event_id: strawberry.ID
+    """To which event."""
+    holder: strawberry.ID | None = None
+    """For whom; for role service."""
+    guest_email: str | None = None
+    """For a guest without a login; capitals and small letters are the same."""
+    guest_name: str | None = None
+    """The guest's name."""
+    ticket_type_id: strawberry.ID | None = None
+    """With a ticket of this type."""
+    session_ids: list[strawberry.ID] | None = None
+    """With a seat in each of these sessions."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class RegistrationRefInput:
+    """A registration."""
+
+    registration_id: strawberry.ID
+    """Which."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.type
+class RegistrationSuccess(CapacityChange):
+    """The registration is as asked for."""
+
+    @strawberry.field
+    def registration(self) -> Registration:
+        """The registration as it stands now."""
+        return Registration(claim=self.claimed)
+
+
+RegisterResult = Annotated[
+    RegistrationSuccess
+    | InsufficientCapacityError
+    | NotFoundError
+    | InvalidInputError
+    | NotEligibleError
+    | PoolClosedError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("RegisterResult", description="The registration, or why there is none."),
+]
+RegistrationResult = Annotated[
+    RegistrationSuccess
+    | InvalidTransitionError
+    | NotFoundError
+    | InvalidInputError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("RegistrationResult", description="The registration as asked for, or why it is not."),
+]
+
+
+@strawberry.type
+class EventQueries:
+    """Reads of events."""
+
+    @strawberry.field
+    async def capacity_event(self, info: Info, id: strawberry.ID) -> Event | None:  # noqa: A002
+        """One event; null when there is none."""
+        _ = info.context.caller
+        pool = await info.context.reads.find_pool(KIND.pool_id(id))
+        return None if pool is None else Event(pool=pool)
+
+
+@strawberry.type
+class EventMutations:
+    """Changes to events and registrations."""
+
+    @strawberry.mutation
+    async def create_event(self, info: Info, input: CreateEventInput) -> DefinePoolResult | None:  # noqa: A002
+        """Make an event, with a stream where it has one. The same again with the same id is a replay."""
+        caller = info.context.caller
+        caller.require("admin", "organizer")
+        event_id = input.id or str(uuid.uuid4())
+        facts = {
+            "owner_id": input.owner_id or caller.holder,
+            "organization_id": input.organization_id or caller.organization,
+            "starts_at": input.starts_at,
+            "ends_at": input.ends_at,
+        }
+        asked = {"title": input.name, "quota": input.quota, "stream_quota": input.stream_quota, **facts}
+        commands = [
+            Define(
+                kind=KIND,
+                pool_id=KIND.pool_id(event_id),
+                title=input.name,
+                quota=input.quota,
+                pool_facts=facts,
+                definition=asked,
+            )
+        ]
+        if input.stream_quota is not None:
+            commands.append(
+                Define(
+                    kind=PoolKind.STREAM,
+                    pool_id=PoolKind.STREAM.pool_id(event_id),
+                    title=input.name,
+                    quota=input.stream_quota,
+                    parent_id=KIND.pool_id(event_id),
+                    pool_facts=facts,
+                    definition=asked,
+                )
+            )
+        checks = [at_least("quota", input.quota, 0), at_least("streamQuota", input.stream_quota, 0)]
+        return await submit(info, input, *commands, success=PoolSuccess, checks=checks)
+
+    @strawberry.mutation
+    async def register(self, info: Info, input: RegisterInput) -> RegisterResult | None:  # noqa: A002
+        """Register for an event, once each; a ticket and seats in sessions are drawn in the same step.
+
+        A guest who registers again without the first time's key is told so, and is not shown the registration.
+        """
+        guest = input.guest_email is not None
+        holder = _guest(info, input) if guest else holder_of(info, input.holder)
+        commands = [_registration(input, holder, guest=guest)]
+        if input.ticket_type_id is not None:
+            commands.append(_part(PoolKind.TICKET_TYPE, input.ticket_type_id, commands[0], LedgerReason.CONFIRM))
+        commands += [
+            _part(PoolKind.SESSION, session_id, commands[0], LedgerReason.JOIN)
+            for session_id in dict.fromkeys(input.session_ids or [])
+        ]
+        checks = [_wrong_guest(input), *_wrong_sessions(input)]
+        return await submit(info, input, *commands, success=RegistrationSuccess, checks=checks)
+
+    @strawberry.mutation
+    async def cancel_registration(self, info: Info, input: RegistrationRefInput) -> RegistrationResult | None:  # noqa: A002
+        """Call a registration off, with the ticket and seats that were drawn with it."""
+        claims = await _own_claims(info, input.registration_id)
+        if isinstance(claims, NotFoundError):
+            return claims
+        commands = [
+            Release(
+                kind=claim.kind,
+                claim_id=claim.id,
+                reason=LedgerReason.RELEASE,
+                from_stages=[CONFIRMED] if claim.id == input.registration_id else None,
+                to_stage=CANCELLED,
+                done_stages=[CANCELLED],
+                done_facts={},
+                if_live=claim.id != input.registration_id,
+            )
+            for claim in claims
+        ]
+        return await submit(info, input, *commands, success=RegistrationSuccess)
+
+    @strawberry.mutation
+    async def check_in(self, info: Info, input: RegistrationRefInput) -> RegistrationResult | None:  # noqa: A002
+        """Note that the guest has come; moves no capacity. For organisers."""
+        info.context.caller.require("admin", "organizer", "service")
+        claims = await _own_claims(info, input.registration_id)
+        if isinstance(claims, NotFoundError):
+            return claims
+        command = Stage(
+            kind=KIND,
+            claim_id=input.registration_id,
+            from_stages=[CONFIRMED],
+            to_stage=CHECKED_IN,
+            done_stages=[CHECKED_IN],
+            done_facts={},
+        )
+        return await submit(info, input, command, success=RegistrationSuccess)
+
+
+def _guest(info: Info, given: RegisterInput) -> str:
+    """The holder that stands for a guest: the same for the same address, which it does not show."""
+    caller = info.context.caller
+    if caller.holder is not None:
+        caller.require("admin", "organizer", "service")
+    address = (given.guest_email or "").strip().casefold()
+    return "guest:" + hashlib.sha256(f"{caller.tenant}\n{address}".encode(errors="replace")).hexdigest()[:32]
+
+
+def _wrong_guest(given: RegisterInput) -> InvalidInputError | None:
+    if given.guest_email is None:
+        return None
+    if given.holder is not None:
+        return InvalidInputError(field="holder", message="give either holder or a guest's address, not both")
+    name, _, host = given.guest_email.strip().partition("@")
+    if not name or not host or not is_id(given.guest_email):
+        return InvalidInputError(field="guestEmail", message="guestEmail must be an e-mail address")
+    return None
+
+
+def _wrong_sessions(given: RegisterInput) -> list[InvalidInputError]:
+    if len(given.session_ids or []) > 20 or not all(is_id(i) for i in given.session_ids or []):  # noqa: PLR2004 - 20
+        return [InvalidInputError(field="sessionIds", message="sessionIds must be at most 20 ids")]
+    return []
+
+
+def _already_registered() -> CapacityError:
+    return NotEligibleError(
+        code="ALREADY_REGISTERED",
+        message="This address is registered already",
+        requirement="an address that is not registered",
+    )
+
+
+def _registration(given: RegisterInput, holder: str, *, guest: bool) -> Take:
+    registration_id = str(uuid.uuid4())
+    code = base64.b32encode(hashlib.sha256(registration_id.encode()).digest())[:10].decode()
+    facts: dict[str, Any] = {"ticket_code": code}
+    if guest:
+        facts["email"] = (given.guest_email or "").strip().casefold()
+    pool_id = KIND.pool_id(given.event_id)
+    return Take(
+        kind=KIND,
+        pool_id=pool_id,
+        claim_id=registration_id,
+        holder=holder,
+        subject=registration_id,
+        title=given.guest_name,
+        quantity=1,
+        exclusive=f"{pool_id}|{holder}",
+        reason=LedgerReason.JOIN,
+        to_stage=CONFIRMED,
+        facts=facts,
+        instead={"DONE": _already_registered} if guest else {},
+    )
+
+
+def _part(kind: PoolKind, ref: str, registration: Take, reason: LedgerReason) -> Take:
+    """What a registration draws on besides the event."""
+    pool_id = kind.pool_id(ref)
+    return Take(
+        kind=kind,
+        pool_id=pool_id,
+        claim_id=str(uuid.uuid4()),
+        holder=registration.holder,
+        subject=registration.subject,
+        quantity=1,
+        exclusive=f"{pool_id}|{registration.holder}",
+        reason=reason,
+    )
+
+
+async def _own_claims(info: Info, registration_id: str) -> list[Claim] | NotFoundError:
+    """The claims of a registration, its own first, where it is the caller's to touch."""
+    caller = info.context.caller
+    if caller.holder is None:
+        raise Unauthenticated
+    reads = info.context.reads
+    claim = await reads.claim(registration_id)
+    if claim is not None and claim.kind is KIND:
+        pool = await reads.pool(claim.pool_id)
+        if claim.holder in caller.holders or caller.role in ("admin", "service") or caller.may_audit(pool):
+            claims = await reads.claims_for(registration_id)
+            return sorted(claims, key=lambda c: c.id != registration_id)
+    return NotFoundError(message=f"There is no {registration_id}", ref=strawberry.ID(registration_id))

@@ -1,0 +1,331 @@
+"""Sessions: seats, and a waitlist in which a freed seat becomes an offer that holds it."""
+
+import uuid
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from capacity_gateway.kernel.commands import Confirm, Define, Release, Take
+from capacity_gateway.kernel.context import Info
+from capacity_gateway.kernel.outcomes import (
+    CapacityChange,
+    DefinePoolResult,
+    GatewayBusyError,
+    HoldExpiredError,
+    IdempotencyConflictError,
+    InsufficientCapacityError,
+    InvalidInputError,
+    InvalidTransitionError,
+    NotEligibleError,
+    NotFoundError,
+    OfferUnavailableError,
+    PoolClosedError,
+    PoolSuccess,
+)
+from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows
+from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
+from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
+
+if TYPE_CHECKING:
+    from capacity_gateway.domains.events import Event
+
+KIND = PoolKind.SESSION
+
+
+@strawberry.enum
+class WaitlistTier(Enum):
+    """Who is offered a seat first; within a tier, first come, first served."""
+
+    VIP = 0
+    """Before all others."""
+    PREMIUM = 1
+    """Before the rest."""
+    STANDARD = 2
+    """Everybody."""
+
+
+@shows(KIND)
+@strawberry.type
+class Session:
+    """A session of an event."""
+
+    pool: Pool
+    """Its seats."""
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        """Its id, the pool's ref."""
+        return self.pool.ref
+
+    @strawberry.field
+    async def event(self, info: Info) -> Annotated["Event", strawberry.lazy("capacity_gateway.domains.events")]:
+        """What it is part of."""
+        return await info.context.reads.parent(self.pool)
+
+    @strawberry.field
+    def title(self) -> str:
+        """Its title."""
+        return self.pool.title or self.pool.ref
+
+
+@strawberry.input
+class CreateSessionInput:
+    """A session to be made."""
+
+    id: strawberry.ID | None = None
+    """Its id; absent = one is made up."""
+    event_id: strawberry.ID
+    """Of which event."""
+    title: str
+    """Its title."""
+    quota: int | None = None
+    """How many seats there are. Absent: no limit."""
+    waitlist: bool = True
+    """Whether one may queue when it is full."""
+    offer_seconds: int = 300
+    """How long a freed seat is offered to who waits."""
+    requires_registration: bool = True
+    """Whether one must be registered for the event."""
+    starts_at: datetime | None = None
+    """When it begins."""
+    ends_at: datetime | None = None
+    """When it ends."""
+    session_type: str | None = None
+    """What sort of session it is."""
+    speakers: str | None = None
+    """Who speaks."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class JoinSessionInput:
+    """Somebody who wants a seat."""
+
+    session_id: strawberry.ID
+    """In which session."""
+    holder: strawberry.ID | None = None
+    """For whom; for role service and organisers."""
+    or_wait: bool = False
+    """Queue when it is full."""
+    quantity: int = 1
+    """A group takes its seats together."""
+    tier: WaitlistTier | None = None
+    """Where to queue; organisers only, anybody else's is ignored."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class SessionRefInput:
+    """A session, for somebody."""
+
+    session_id: strawberry.ID
+    """Which."""
+    holder: strawberry.ID | None = None
+    """For whom; for role service and organisers."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.type
+class SessionJoined(CapacityChange):
+    """There is a seat."""
+
+    @strawberry.field
+    def session(self) -> Session:
+        """The session as it stands now."""
+        return Session(pool=self.pool)
+
+    @strawberry.field
+    def claim(self) -> Claim:
+        """The seat."""
+        return self.claimed
+
+
+@strawberry.type
+class SessionWaiting(CapacityChange):
+    """There is a place in the queue, or by now an offer."""
+
+    @strawberry.field
+    def session(self) -> Session:
+        """The session as it stands now."""
+        return Session(pool=self.pool)
+
+    @strawberry.field
+    def claim(self) -> Claim:
+        """The place in the queue, or the offer."""
+        return self.claimed
+
+
+@strawberry.type
+class SessionLeft(CapacityChange):
+    """The seat, the offer or the place in the queue is given back."""
+
+    @strawberry.field
+    def session(self) -> Session:
+        """The session as it stands now."""
+        return Session(pool=self.pool)
+
+
+JoinSessionResult = Annotated[
+    SessionJoined
+    | SessionWaiting
+    | InsufficientCapacityError
+    | NotEligibleError
+    | NotFoundError
+    | InvalidInputError
+    | PoolClosedError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("JoinSessionResult", description="The seat, the place in the queue, or why there is neither."),
+]
+LeaveSessionResult = Annotated[
+    SessionLeft
+    | InvalidTransitionError
+    | NotFoundError
+    | InvalidInputError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("LeaveSessionResult", description="What was left, or why nothing was."),
+]
+OfferResult = Annotated[
+    SessionJoined
+    | SessionLeft
+    | HoldExpiredError
+    | OfferUnavailableError
+    | NotFoundError
+    | InvalidInputError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("OfferResult", description="The seat, the offer declined, or why there is neither."),
+]
+
+
+def seat_or_place(**outcome: Any) -> SessionJoined | SessionWaiting:
+    """The success of whoever may have had to queue."""
+    share: Claim = outcome["share"]
+    return SessionJoined(**outcome) if share.state is ClaimState.CONFIRMED else SessionWaiting(**outcome)
+
+
+@strawberry.type
+class SessionMutations:
+    """Changes to sessions, seats and queues."""
+
+    @strawberry.mutation
+    async def create_session(self, info: Info, input: CreateSessionInput) -> DefinePoolResult | None:  # noqa: A002
+        """Make a session. The same again with the same id is a replay."""
+        event = await governed(info, PoolKind.EVENT.pool_id(input.event_id))
+        if isinstance(event, NotFoundError):
+            return event
+        facts = {
+            "owner_id": event.facts.get("owner_id"),
+            "organization_id": event.facts.get("organization_id"),
+            "requires_registration": input.requires_registration,
+            "starts_at": input.starts_at,
+            "ends_at": input.ends_at,
+            "session_type": input.session_type,
+            "speakers": input.speakers,
+        }
+        policy = {"waitlist": input.waitlist, "offer_seconds": input.offer_seconds}
+        command = Define(
+            kind=KIND,
+            pool_id=KIND.pool_id(input.id or str(uuid.uuid4())),
+            title=input.title,
+            quota=input.quota,
+            parent_id=event.id,
+            pool_facts=facts,
+            waitlist=input.waitlist,
+            offer_seconds=input.offer_seconds,
+            definition={"title": input.title, "quota": input.quota, "parent_id": event.id, **policy, **facts},
+        )
+        checks = [at_least("quota", input.quota, 0), at_least("offerSeconds", input.offer_seconds, 1)]
+        return await submit(info, input, command, success=PoolSuccess, checks=checks)
+
+    @strawberry.mutation
+    async def join_session(self, info: Info, input: JoinSessionInput) -> JoinSessionResult | None:  # noqa: A002
+        """Take a seat, or take up the offer of one; when it is full, queue if asked to. Twice is once."""
+        holder = holder_of(info, input.holder)
+        pool = await info.context.reads.find_pool(KIND.pool_id(input.session_id))
+        facts = pool.facts if pool else {}
+        organiser = pool is not None and info.context.caller.may_audit(pool)
+        tier = input.tier if organiser and input.tier else WaitlistTier.STANDARD
+        pool_id = KIND.pool_id(input.session_id)
+        command = Take(
+            kind=KIND,
+            pool_id=pool_id,
+            claim_id=str(uuid.uuid4()),
+            holder=holder,
+            quantity=input.quantity,
+            exclusive=f"{pool_id}|{holder}",
+            or_wait=input.or_wait,
+            rank=tier.value,
+            needs_pool_id=pool.parent_id if pool and facts.get("requires_registration") else None,
+            reason=LedgerReason.JOIN,
+        )
+        checks = [at_least("quantity", input.quantity, 1)]
+        return await submit(info, input, command, success=seat_or_place, checks=checks)
+
+    @strawberry.mutation
+    async def leave_session(self, info: Info, input: SessionRefInput) -> LeaveSessionResult | None:  # noqa: A002
+        """Give back a seat, an offer or a place in the queue. Twice is once."""
+        claim = await _last_claim(info, input)
+        if not isinstance(claim, Claim):
+            return claim
+        command = Release(kind=KIND, claim_id=claim.id, reason=LedgerReason.LEAVE, done_facts={})
+        return await submit(info, input, command, success=SessionLeft)
+
+    @strawberry.mutation
+    async def accept_offer(self, info: Info, input: SessionRefInput) -> OfferResult | None:  # noqa: A002
+        """Take up the offer of a seat, before it runs out. Twice is once."""
+        claim = await _last_claim(info, input)
+        if isinstance(claim, NotFoundError):
+            return claim
+        if isinstance(claim, InvalidTransitionError):
+            return OfferUnavailableError()
+        command = Confirm(
+            kind=KIND,
+            claim_id=claim.id,
+            reason=LedgerReason.JOIN,
+            done_facts={},
+            done_state="confirmed",
+            instead={"INVALID_TRANSITION": OfferUnavailableError},
+        )
+        return await submit(info, input, command, success=SessionJoined)
+
+    @strawberry.mutation
+    async def decline_offer(self, info: Info, input: SessionRefInput) -> OfferResult | None:  # noqa: A002
+        """Give the offer of a seat to the next in line; this ends the wait. Twice is once."""
+        claim = await _last_claim(info, input)
+        if isinstance(claim, NotFoundError):
+            return claim
+        if isinstance(claim, InvalidTransitionError):
+            return OfferUnavailableError()
+        command = Release(
+            kind=KIND,
+            claim_id=claim.id,
+            reason=LedgerReason.RELEASE,
+            from_state="held",
+            done_facts={},
+            done_state="released",
+            instead={"INVALID_TRANSITION": OfferUnavailableError},
+        )
+        return await submit(info, input, command, success=SessionLeft)
+
+
+async def _last_claim(info: Info, given: SessionRefInput) -> Claim | NotFoundError | InvalidTransitionError:
+    """The holder's last claim in a session; a refusal where there is no session, or he has never been in it."""
+    holder = holder_of(info, given.holder)
+    pool = await info.context.reads.find_pool(KIND.pool_id(given.session_id))
+    if pool is None:
+        return NotFoundError(message=f"There is no {given.session_id}", ref=given.session_id)
+    claim = await info.context.reads.last_claim(pool.id, holder)
+    return claim or InvalidTransitionError(
+        message=f"Cannot {info.field_name}: {holder} is not in this session",
+        pool=pool,
+        from_="NONE",
+        attempted=info.field_name,
+        allowed=["WAITING", "HELD", "CONFIRMED"],
+    )

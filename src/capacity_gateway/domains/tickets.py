@@ -1,0 +1,414 @@
+"""Tickets: an order holds all its lines and its places at the event in one step, until it is paid for."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from capacity_gateway.kernel.commands import Confirm, Define, Hold, Release
+from capacity_gateway.kernel.context import Info
+from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
+from capacity_gateway.kernel.outcomes import (
+    CapacityChange,
+    CapacityError,
+    DefinePoolResult,
+    GatewayBusyError,
+    HoldExpiredError,
+    IdempotencyConflictError,
+    InsufficientCapacityError,
+    InvalidInputError,
+    InvalidTransitionError,
+    NotFoundError,
+    PerHolderLimitError,
+    PoolClosedError,
+    PoolSuccess,
+)
+from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows, view
+from capacity_gateway.kernel.submission import at_least, governed, holder_of, is_id, submit
+from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
+
+if TYPE_CHECKING:
+    from capacity_gateway.domains.events import Event
+
+KIND = PoolKind.TICKET_TYPE
+PENDING, COMPLETED, CANCELLED, REFUNDED = "PENDING", "COMPLETED", "CANCELLED", "REFUNDED"
+MOST_LINES = 20
+
+LazyEvent = Annotated["Event", strawberry.lazy("capacity_gateway.domains.events")]
+
+
+@strawberry.enum
+class OrderStatus(Enum):
+    """How far an order has come."""
+
+    PENDING = PENDING
+    """Its tickets are held."""
+    COMPLETED = COMPLETED
+    """Paid for."""
+    CANCELLED = CANCELLED
+    """Called off before it was paid for."""
+    EXPIRED = "EXPIRED"
+    """Not paid for in time."""
+    REFUNDED = REFUNDED
+    """Given back after it was paid for."""
+
+
+@shows(KIND)
+@strawberry.type
+class TicketType:
+    """A kind of tickets to an event."""
+
+    pool: Pool
+    """Its tickets."""
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        """Its id, the pool's ref."""
+        return self.pool.ref
+
+    @strawberry.field
+    async def event(self, info: Info) -> LazyEvent:
+        """What it lets in to."""
+        return await info.context.reads.parent(self.pool)
+
+    @strawberry.field
+    def name(self) -> str:
+        """Its name."""
+        return self.pool.title or self.pool.ref
+
+    @strawberry.field
+    def price(self) -> int:
+        """What one costs, in the currency's smallest unit."""
+        return int(self.pool.facts["price"])
+
+    @strawberry.field
+    def currency(self) -> str:
+        """The currency of the price."""
+        return str(self.pool.facts["currency"])
+
+
+@strawberry.type
+class OrderLine:
+    """So many tickets of a type."""
+
+    claim: strawberry.Private[Claim]
+
+    @strawberry.field
+    async def ticket_type(self, info: Info) -> TicketType:
+        """Of which type."""
+        return TicketType(pool=await info.context.reads.pool(self.claim.pool_id))
+
+    @strawberry.field
+    def quantity(self) -> int:
+        """How many were ordered."""
+        return int(self.claim.facts["ordered"])
+
+
+@strawberry.type
+class Order:
+    """Tickets that are bought together."""
+
+    claim: strawberry.Private[Claim]
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        """Its id."""
+        return self.claim.id
+
+    @strawberry.field
+    async def event(self, info: Info) -> LazyEvent:
+        """To which event."""
+        return view(await info.context.reads.pool(self.claim.pool_id))
+
+    @strawberry.field
+    def status(self) -> OrderStatus:
+        """How far it has come."""
+        return OrderStatus.EXPIRED if self.claim.state is ClaimState.EXPIRED else OrderStatus(self.claim.stage)
+
+    @strawberry.field
+    async def lines(self, info: Info) -> list[OrderLine]:
+        """What is bought."""
+        claims = await info.context.reads.claims_for(self.claim.id)
+        return [OrderLine(claim=claim) for claim in claims if claim.id != self.claim.id]
+
+    @strawberry.field
+    def expires_at(self) -> datetime | None:
+        """Until when it is held; null unless pending."""
+        return self.claim.expires_at if self.claim.state is ClaimState.HELD else None
+
+
+@strawberry.input
+class CreateTicketTypeInput:
+    """A ticket type to be made."""
+
+    id: strawberry.ID | None = None
+    """Its id; absent = one is made up."""
+    event_id: strawberry.ID
+    """To which event."""
+    name: str
+    """Its name for people."""
+    description: str | None = None
+    """More about it."""
+    price: int = 0
+    """What one costs, in the currency's smallest unit."""
+    currency: str = "USD"
+    """The currency of the price."""
+    quota: int | None = None
+    """How many there are. Absent: unlimited."""
+    min_per_order: int = 1
+    """The fewest in an order."""
+    max_per_order: int = 10
+    """The most in an order."""
+    hold_seconds: int = 1800
+    """How long an order is held unpaid."""
+    sales_start_at: datetime | None = None
+    """Nobody buys before."""
+    sales_end_at: datetime | None = None
+    """Nobody buys from then on."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class TicketLineInput:
+    """So many tickets of a type."""
+
+    ticket_type_id: strawberry.ID
+    """Of which type."""
+    quantity: int
+    """How many."""
+
+
+@strawberry.input
+class HoldTicketsInput:
+    """An order; all its lines are held or none."""
+
+    event_id: strawberry.ID
+    """To which event."""
+    holder: strawberry.ID | None = None
+    """For whom; for role service."""
+    lines: list[TicketLineInput]
+    """What is bought."""
+    idempotency_key: str
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.input
+class OrderRefInput:
+    """An order."""
+
+    order_id: strawberry.ID
+    """Which."""
+    idempotency_key: str | None = None
+    """Sent again with the same key, this is done once."""
+
+
+@strawberry.type
+class OrderSuccess(CapacityChange):
+    """The order is as asked for. Its pool is the event's."""
+
+    @strawberry.field
+    def order(self) -> Order:
+        """The order as it stands now."""
+        return Order(claim=self.claimed)
+
+
+HoldTicketsResult = Annotated[
+    OrderSuccess
+    | InsufficientCapacityError
+    | PerHolderLimitError
+    | NotFoundError
+    | InvalidInputError
+    | PoolClosedError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("HoldTicketsResult", description="The order, or why there is none."),
+]
+OrderResult = Annotated[
+    OrderSuccess
+    | HoldExpiredError
+    | InvalidTransitionError
+    | NotFoundError
+    | InvalidInputError
+    | IdempotencyConflictError
+    | GatewayBusyError,
+    strawberry.union("OrderResult", description="The order as asked for, or why it is not."),
+]
+
+
+@strawberry.type
+class TicketMutations:
+    """Changes to ticket types and orders."""
+
+    @strawberry.mutation
+    async def create_ticket_type(self, info: Info, input: CreateTicketTypeInput) -> DefinePoolResult | None:  # noqa: A002
+        """Make a ticket type. The same again with the same id is a replay."""
+        event = await governed(info, PoolKind.EVENT.pool_id(input.event_id))
+        if isinstance(event, NotFoundError):
+            return event
+        facts = {
+            "owner_id": event.facts.get("owner_id"),
+            "organization_id": event.facts.get("organization_id"),
+            "description": input.description,
+            "price": input.price,
+            "currency": input.currency,
+            "min_per_order": input.min_per_order,
+            "max_per_order": input.max_per_order,
+            "hold_seconds": input.hold_seconds,
+        }
+        command = Define(
+            kind=KIND,
+            pool_id=KIND.pool_id(input.id or str(uuid.uuid4())),
+            title=input.name,
+            quota=input.quota,
+            opens_at=input.sales_start_at,
+            closes_at=input.sales_end_at,
+            parent_id=event.id,
+            pool_facts=facts,
+            definition={
+                "title": input.name,
+                "quota": input.quota,
+                "opens_at": input.sales_start_at,
+                "closes_at": input.sales_end_at,
+                "parent_id": event.id,
+                **facts,
+            },
+        )
+        checks = [
+            at_least("quota", input.quota, 0),
+            at_least("price", input.price, 0),
+            at_least("minPerOrder", input.min_per_order, 1),
+            at_least("maxPerOrder", input.max_per_order, input.min_per_order),
+            at_least("holdSeconds", input.hold_seconds, 1),
+        ]
+        return await submit(info, input, command, success=PoolSuccess, checks=checks)
+
+    @strawberry.mutation
+    async def hold_tickets(self, info: Info, input: HoldTicketsInput) -> HoldTicketsResult | None:  # noqa: A002
+        """Hold tickets until they are paid for; all lines and the places at the event, or none of it."""
+        order_id = str(uuid.uuid4())
+        anonymous = info.context.caller.holder is None and input.holder is None
+        holder = f"guest:{order_id}" if anonymous else holder_of(info, input.holder)
+        types = await _types(info, input)
+        ttl_seconds = min((pool.facts["hold_seconds"] for pool in types.values()), default=None)
+        pool_ids = [PoolKind.EVENT.pool_id(input.event_id)] + [
+            KIND.pool_id(line.ticket_type_id) for line in input.lines
+        ]
+        quantities = [sum(line.quantity for line in input.lines)] + [line.quantity for line in input.lines]
+        commands = [
+            Hold(
+                kind=KIND if number else PoolKind.EVENT,
+                pool_id=pool_id,
+                claim_id=f"{order_id}/{number}" if number else order_id,
+                holder=holder,
+                subject=order_id,
+                quantity=quantity,
+                ttl_seconds=ttl_seconds,
+                to_stage=PENDING,
+                facts={"ordered": quantity},
+            )
+            for number, (pool_id, quantity) in enumerate(zip(pool_ids, quantities, strict=True))
+        ]
+        return await submit(info, input, *commands, success=OrderSuccess, checks=list(_wrong_lines(input, types)))
+
+    @strawberry.mutation
+    async def confirm_tickets(self, info: Info, input: OrderRefInput) -> OrderResult | None:  # noqa: A002
+        """The order is paid for: what it holds is its own for good. Once it has run out, it is too late."""
+        claims = await _own_claims(info, input.order_id, paying=True)
+        if isinstance(claims, NotFoundError):
+            return claims
+        commands = [
+            Confirm(
+                kind=claim.kind,
+                claim_id=claim.id,
+                from_stages=[PENDING],
+                to_stage=COMPLETED,
+                done_stages=[COMPLETED],
+                done_facts={},
+            )
+            for claim in claims
+        ]
+        return await submit(info, input, *commands, success=OrderSuccess)
+
+    @strawberry.mutation
+    async def release_tickets(self, info: Info, input: OrderRefInput) -> OrderResult | None:  # noqa: A002
+        """Call an order off before it is paid for."""
+        return await _give_back(info, input, from_stage=PENDING, to_stage=CANCELLED)
+
+    @strawberry.mutation
+    async def refund_tickets(self, info: Info, input: OrderRefInput) -> OrderResult | None:  # noqa: A002
+        """Give the tickets of a paid order back. For organisers."""
+        info.context.caller.require("admin", "organizer", "service")
+        return await _give_back(info, input, from_stage=COMPLETED, to_stage=REFUNDED)
+
+
+async def _types(info: Info, given: HoldTicketsInput) -> dict[str, Pool]:
+    """The ticket types of an order that are of its event."""
+    reads, event_id = info.context.reads, PoolKind.EVENT.pool_id(given.event_id)
+    found = {line.ticket_type_id: await reads.find_pool(KIND.pool_id(line.ticket_type_id)) for line in given.lines}
+    return {ref: pool for ref, pool in found.items() if pool is not None and pool.parent_id == event_id}
+
+
+def _wrong_lines(given: HoldTicketsInput, types: dict[str, Pool]) -> Iterator[CapacityError]:
+    """The refusals of an order's lines."""
+    refs = [line.ticket_type_id for line in given.lines]
+    if not refs or len(refs) > MOST_LINES or len(set(refs)) < len(refs) or not all(map(is_id, refs)):
+        message = f"lines must be 1 to {MOST_LINES}, each of another ticket type"
+        yield InvalidInputError(field="lines", message=message)
+        return
+    for line in given.lines:
+        pool = types.get(line.ticket_type_id)
+        if pool is None:
+            ref = line.ticket_type_id
+            yield NotFoundError(message=f"There is no ticket type {ref} to this event", ref=ref)
+            return
+        fewest, most = pool.facts["min_per_order"], pool.facts["max_per_order"]
+        if line.quantity < fewest:
+            yield InvalidInputError(field="lines", message=f"{pool.title}: at least {fewest} in an order")
+        elif line.quantity > most:
+            yield PerHolderLimitError(
+                message=f"{pool.title}: at most {most} in an order", pool=pool, limit=most, current=line.quantity
+            )
+
+
+async def _own_claims(info: Info, order_id: str, *, paying: bool = False) -> list[Claim] | NotFoundError:
+    """The claims of an order, the event's first, where it is the caller's to touch.
+
+    What costs something is confirmed by whoever has seen the payment, and never by its holder.
+    """
+    caller, reads = info.context.caller, info.context.reads
+    if caller.holder is None:
+        raise Unauthenticated
+    claims = sorted(await reads.claims_for(order_id), key=lambda claim: claim.id != order_id)
+    if claims and claims[0].id == order_id and claims[0].facts.get("ordered"):
+        event = await reads.pool(claims[0].pool_id)
+        if caller.role in ("admin", "service") or caller.may_audit(event):
+            return claims
+        types = [await reads.pool(claim.pool_id) for claim in claims[1:]]
+        if claims[0].holder in caller.holders:
+            if paying and any(pool.facts["price"] for pool in types):
+                raise Forbidden("An order that costs something is confirmed by the payment")
+            return claims
+    return NotFoundError(message=f"There is no {order_id}", ref=strawberry.ID(order_id))
+
+
+async def _give_back(info: Info, given: OrderRefInput, *, from_stage: str, to_stage: str) -> Any:
+    claims = await _own_claims(info, given.order_id)
+    if isinstance(claims, NotFoundError):
+        return claims
+    commands = [
+        Release(
+            kind=claim.kind,
+            claim_id=claim.id,
+            reason=LedgerReason.RELEASE,
+            from_stages=[from_stage],
+            to_stage=to_stage,
+            done_stages=[to_stage],
+            done_facts={},
+        )
+        for claim in claims
+    ]
+    return await submit(info, given, *commands, success=OrderSuccess)
