@@ -67,7 +67,8 @@ class Oracle:
     def settle(self, commands: list[dict[str, Any]]) -> None:
         """End the holds that are due in the pools that these commands touch."""
         touched = {command.get(name) for command in commands for name in ("pool_id", "to_pool_id")}
-        touched |= {self.claims[c["claim_id"]].pool for c in commands if c.get("claim_id") in self.claims}
+        alone = [self.claims.get(command.get("claim_id", "")) for command in commands if not command.get("pool_id")]
+        touched |= {claim.pool for claim in alone if claim}
         for name, claim in self.claims.items():
             if claim.pool in touched and claim.state == "held" and claim.due:
                 self.claims[name] = Claim(claim.pool, "expired")
