@@ -14,7 +14,8 @@ import uvicorn
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from capacity_gateway.app import application
 from capacity_gateway.demo import load_demo
@@ -140,8 +141,10 @@ def reconcile(
         as_json: Print JSON instead of a table.
     """
     found = asyncio.run(reconcile_all(tenant, kind))
-    table = Table("Pool", "Total", "Available", "By ledger", "Discrepancy", "Entries", "Problems")
-    rows = []
+    table = Table(Column("Pool", overflow="fold"))
+    for heading in ("Total", "Available", "By ledger", "Discrepancy", "Entries"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows, remarks = [], []
     for pool_id, title, r in found:
         problems = [problem.message for problem in r.problems]
         numbers = {
@@ -151,12 +154,14 @@ def reconcile(
             "discrepancy": r.discrepancy,
             "entries": r.ledger_entry_count,
         }
-        table.add_row(title or pool_id, *map(str, numbers.values()), "\n".join(problems))
+        table.add_row(Text(title or pool_id), *map(str, numbers.values()))
+        remarks += [f"{title or pool_id}: {problem}" for problem in problems]
         rows.append({"pool": pool_id, "title": title, **numbers, "problems": problems})
     if as_json:
         print(json.dumps(rows, indent=2))  # noqa: T201 - the command's result
     else:
         Console().print(table)
+        Console().print(*remarks, sep="\n", markup=False, highlight=False, soft_wrap=True)
     sys.exit(any(abs(r.discrepancy) > threshold for _, _, r in found))
 
 
@@ -184,7 +189,9 @@ def backfill(reservation_id: str, /, *, note: str | None = None, tenant: Tenant 
     if outcome.replayed:
         said.print("Nothing to do: no entry is missing.")
     for entry in outcome.entries:
-        said.print(f"Entry {entry.id}: {entry.change:+d}, effective {entry.effective_at:%Y-%m-%d %H:%M:%S}.")
+        change = -entry.held_change - entry.confirmed_change
+        effective = f"{entry.effective_at:%Y-%m-%d %H:%M:%S}"
+        said.print(f"Entry {entry.id}: {change:+d}, effective {effective}.", markup=False, soft_wrap=True)
 
 
 @cli.command

@@ -110,16 +110,14 @@ async def test_the_chain_follows_from_exported_fields_alone(
     assert chain(nodes) == [node["hash"] for node in nodes]
 
 
-@pytest.mark.parametrize("name", HASHED)
-async def test_no_exported_field_can_be_altered_unseen(gateway: Any, database: Database, name: str) -> None:
+async def test_no_exported_field_can_be_altered_unseen(gateway: Any, database: Database) -> None:
     """Another value of any of them gives another hash."""
     await history(database)
     nodes = [edge["node"] for edge in reversed((await gateway.send(LEDGER, {"ref": "p"}))["edges"])]
 
-    altered = [nodes[0], nodes[1] | {name: "altered"}, *nodes[2:]]
+    unseen = [name for name in HASHED if nodes[0]["hash"] in chain([nodes[0] | {name: "altered"}])]
 
-    assert chain(altered)[0] == nodes[0]["hash"]
-    assert chain(altered)[1] != nodes[1]["hash"]
+    assert unseen == []
 
 
 async def test_a_sound_pool_has_no_problems(gateway: Any, database: Database) -> None:

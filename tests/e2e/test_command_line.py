@@ -1,0 +1,215 @@
+"""The command line: each command on a real database, judged by its words and its exit code."""
+
+import json
+import re
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from capacity_gateway.demo import load_demo
+from capacity_gateway.kernel.capacity import Capacity
+from e2e.processes import ROOT, fetch, run
+
+SECRET = "a secret for tests, 32 bytes or more"  # noqa: S105 - for tests
+TENANT = "00000000-0000-0000-0000-000000000001"
+ORPHAN = "6a570147-57a0-4f50-8b89-f3044b28c4dc"
+COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "export-schema"]
+
+
+@pytest.fixture
+async def demo_url(owner_url: str, capacity: Capacity) -> str:
+    """The address of a database of this test's own, with the demo in it."""
+    await load_demo(capacity, TENANT)
+    return owner_url
+
+
+def claims_of(*arguments: str, **settings: object) -> dict[str, Any]:
+    """The claims of a token that was asked for, whose signature holds."""
+    done = run("token", *arguments, jwt_secret=SECRET, **settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    claims: dict[str, Any] = jwt.decode(
+        done.stdout.strip(), SECRET, algorithms=["HS256"], options={"verify_aud": False}
+    )
+    return claims
+
+
+def test_token_prints_a_token_and_nothing_else() -> None:
+    """So that it can stand within a command of curl."""
+    done = run("token", "--sub", "ada", "--role", "director", jwt_secret=SECRET)
+
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_token_claims_what_it_is_told() -> None:
+    """Holder, role, tenant and any further claim, even one with an equals sign."""
+    claims = claims_of(
+        "--sub", "ada", "--role", "studio", "--tenant", "t", "--claim", "studioId=42", "--claim", "a=b=c"
+    )
+
+    assert {"sub": "ada", "role": "studio", "tenant": "t", "studioId": "42", "a": "b=c"}.items() <= claims.items()
+
+
+def test_token_claims_no_more_than_it_is_told() -> None:
+    """An attendee of the default tenant is one without role and tenant."""
+    assert set(claims_of("--sub", "ann")) == {"sub", "iat", "exp"}
+
+
+def test_token_is_for_this_gateways_audience() -> None:
+    """Where the gateway asks for an audience and an issuer, its own tokens have them."""
+    claims = claims_of("--sub", "ada", jwt_audience="capacity", jwt_issuer="us")
+
+    assert (claims["aud"], claims["iss"]) == ("capacity", "us")
+
+
+def test_token_holds_as_long_as_it_is_told() -> None:
+    """A day, or so many seconds."""
+    short, day = claims_of("--sub", "ada", "--ttl-seconds", "60"), claims_of("--sub", "ada")
+
+    assert short["exp"] - short["iat"] == 60
+    assert day["exp"] - day["iat"] == 86_400
+    assert abs(day["iat"] - time.time()) < 60
+
+
+def test_token_of_a_folder_keeps_one_secret(tmp_path: Any) -> None:
+    """Without a setting the secret is made once, and readable to its owner only."""
+    assert run("token", "--sub", "ada", data_dir=tmp_path).returncode == 0
+    secret = (tmp_path / "jwt-secret").read_text()
+    again = run("token", "--sub", "ada", data_dir=tmp_path).stdout.strip()
+
+    assert jwt.decode(again, secret, algorithms=["HS256"])["sub"] == "ada"
+    assert (tmp_path / "jwt-secret").stat().st_mode & 0o777 == 0o600
+
+
+async def test_migrate_makes_everything_and_the_second_time_nothing(empty_url: str) -> None:
+    """It names what it applied; a second run finds nothing to do."""
+    first, again = run("migrate", database_url=empty_url), run("migrate", database_url=empty_url)
+
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert first.stderr.startswith("Applied: 0001_kernel")
+    assert again.stderr == "Nothing to do: the database is up to date.\n"
+    assert await fetch(empty_url, "SELECT count(*) FROM capacity.pool") == [(0,)]
+
+
+def test_reconcile_prints_a_table_and_fails_on_drift(demo_url: str) -> None:
+    """London is off by 50, and the orphan behind it is named."""
+    done = run("reconcile", database_url=demo_url)
+
+    assert done.returncode == 1
+    assert re.search(r"600 │ +538 │ +588 │ +-50 │ +3 │", done.stdout)
+    assert done.stdout.endswith(f"EMPWR Dance - London: claim {ORPHAN} holds 50 with no ledger entry\n")
+
+
+def test_reconcile_prints_json(demo_url: str) -> None:
+    """The same figures for programs, line for line those of the report."""
+    done = run("reconcile", "--json", database_url=demo_url)
+    rows = {row["title"]: [*row.values()][2:7] for row in json.loads(done.stdout)}
+
+    assert done.returncode == 1
+    assert rows == {
+        "EMPWR Dance - London": [600, 538, 588, -50, 3],
+        "EMPWR Dance - St. Catharines #1": [600, 90, 90, 0, 10],
+        "EMPWR Dance - St. Catharines #2": [600, 576, 576, 0, 8],
+        "QA Automation Event": [600, 499, 499, 0, 3],
+        "EMPWR Dance Championships - St. Catharines 2025": [600, 600, 600, 0, 0],
+    }
+
+
+def test_reconcile_allows_what_the_threshold_allows(demo_url: str) -> None:
+    """Off by 50 is within 50, and not within 49."""
+    within = run("reconcile", "--threshold", "50", database_url=demo_url)
+    beyond = run("reconcile", "--threshold", "49", database_url=demo_url)
+
+    assert (within.returncode, beyond.returncode) == (0, 1)
+
+
+def test_reconcile_looks_at_one_kind_or_tenant(demo_url: str) -> None:
+    """Where there is no pool there is no drift."""
+    other_kind = run("reconcile", "--json", "--kind", "event", database_url=demo_url)
+    other_tenant = run("reconcile", "--json", "--tenant", "elsewhere", database_url=demo_url)
+
+    assert (other_kind.returncode, other_kind.stdout) == (0, "[]\n")
+    assert (other_tenant.returncode, other_tenant.stdout) == (0, "[]\n")
+
+
+async def test_reconcile_shows_a_title_as_it_is(demo_url: str) -> None:
+    """Not as the table's own markup."""
+    await fetch(demo_url, "UPDATE capacity.pool SET title = '[/red] :smile:'")
+
+    assert "[/red] :smile:" in run("reconcile", database_url=demo_url).stdout
+
+
+def test_backfill_mends_the_drift_once(demo_url: str) -> None:
+    """The entry is written, reconcile is content, and a second run has nothing to do."""
+    first = run("backfill", ORPHAN, "--note", "found by hand", database_url=demo_url)
+    again = run("backfill", ORPHAN, database_url=demo_url)
+
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert re.fullmatch(r"Entry \S+: -50, effective 2025-10-28 23:06:28\.\n", first.stderr)
+    assert again.stderr.startswith("Nothing to do: no entry is missing.\n")
+    assert run("reconcile", database_url=demo_url).returncode == 0
+
+
+def test_backfill_of_an_unknown_reservation_is_refused(demo_url: str) -> None:
+    """With a message and exit code 2."""
+    done = run("backfill", "no-such-reservation", database_url=demo_url)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"[A-Z][^\n]+\n", done.stderr)
+
+
+def test_export_schema_prints_the_schema_of_the_repository(tmp_path: Any) -> None:
+    """The same to the standard output and into a file."""
+    printed = run("export-schema")
+    written = run("export-schema", "--output", str(tmp_path / "schema.graphql"))
+
+    assert (printed.returncode, written.returncode) == (0, 0)
+    assert printed.stdout == (ROOT / "schema.graphql").read_text()
+    assert (tmp_path / "schema.graphql").read_text() == printed.stdout
+
+
+def test_help_lists_every_command() -> None:
+    """And without any command it is what one gets."""
+    done = run("--help")
+
+    assert done.returncode == 0
+    assert re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout, re.MULTILINE) == sorted(COMMANDS)
+    assert run().stdout == done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_every_option(command: str) -> None:
+    """What the command does, and a sentence for each of its options."""
+    done = run(command, "--help")
+    unexplained = re.findall(r"^│ [* ] +--\S+(?: [A-Z]+(?:\.\.\.)?)? *│$", done.stdout, re.MULTILINE)
+
+    assert done.returncode == 0
+    assert re.match(rf"Usage: capacity-gateway {command}.*\n\n[A-Z][^╭]+\.\n", done.stdout)
+    assert unexplained == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fly"], 'Unknown command "fly"'),
+        (["token"], "--sub requires an argument"),
+        (["token", "--sub", "ada", "--claim", "studioId"], "A claim is NAME=VALUE, and this is none: studioId"),
+        (["up", "--port", "eighty"], 'Invalid value for --port: unable to convert "eighty" into int'),
+        (["reconcile", "--threshhold", "3"], "--threshhold"),
+        (["reconcile", "--kind", "parking"], "parking"),
+        (["backfill"], "RESERVATION_ID"),
+        (["reconcile"], "There is no database: set CAPACITY_DATABASE_URL"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_told(arguments: list[str], said: str, tmp_path: Any) -> None:
+    """In words that name what is wrong, without a traceback, and with an exit code."""
+    done = run(*arguments, data_dir=tmp_path)
+
+    assert done.returncode > 0
+    assert said in re.sub(r"[\s│]+", " ", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
