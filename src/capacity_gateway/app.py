@@ -1,7 +1,8 @@
 """The Starlette application: GraphQL, and what operators ask."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,7 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from capacity_gateway import graphiql
 from capacity_gateway.endpoint import Endpoint
+from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
+from capacity_gateway.kernel.sweeper import Sweeper
+from capacity_gateway.logs import write_logs
 from capacity_gateway.settings import Settings
 
 UNANSWERABLE = (*CONNECTION_LOST, NoConnection)
@@ -35,6 +39,7 @@ def application(settings: Settings, database_url: str) -> Starlette:
         settings: all knobs.
         database_url: of the application role, or of an owner or superuser, out of which the role is taken.
     """
+    write_logs()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -42,6 +47,10 @@ def application(settings: Settings, database_url: str) -> Starlette:
             url = await application_url(database_url)
             app.state.database = await stack.enter_async_context(Database.open(url))
             app.state.endpoint = Endpoint(settings, app.state.database)
+            if settings.sweeper:
+                capacity = Capacity(app.state.database, deadline_seconds=settings.deadline_seconds)
+                sweeper = Sweeper(app.state.database, capacity, idempotency_days=settings.idempotency_days)
+                stack.push_async_callback(stop, asyncio.create_task(sweeper.run()))
             yield
 
     routes = [
@@ -53,6 +62,13 @@ def application(settings: Settings, database_url: str) -> Starlette:
     if not settings.production:
         routes.insert(0, Mount("/graphql/assets", LastingFiles(directory=graphiql.ASSETS)))  # type: ignore[arg-type]
     return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """End a background task, and wait until it has ended."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 class GraphQLRoute:

@@ -8,16 +8,17 @@ from typing import Any
 import orjson
 import structlog
 from cross_web import HTTPException
-from graphql import GraphQLError, GraphQLSyntaxError
+from graphql import GraphQLError, GraphQLSyntaxError, OperationType
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.types import ExecutionResult
 
 from capacity_gateway import graphiql
+from capacity_gateway.documents import read_document
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.context import Caller, Context
 from capacity_gateway.kernel.database import Database
@@ -28,13 +29,18 @@ from capacity_gateway.settings import Settings
 
 log = structlog.get_logger()
 
-CODES = {
-    400: "BAD_REQUEST",
-    404: "NOT_FOUND",
-    405: "METHOD_NOT_ALLOWED",
-    413: "PAYLOAD_TOO_LARGE",
-    415: "UNSUPPORTED_MEDIA_TYPE",
+REASONS = {
+    "BAD_REQUEST": "The request must be one GraphQL operation in a JSON object",
+    "BATCHING_DISABLED": "One operation at a time",
+    "CSRF": "This origin is not allowed",
+    "INTROSPECTION_DISABLED": "The schema is not shown here",
+    "LIMIT_EXCEEDED": "The document asks for more than it may",
+    "METHOD_NOT_ALLOWED": "Queries by GET or POST, mutations by POST",
+    "NOT_FOUND": "There is nothing here",
+    "PAYLOAD_TOO_LARGE": "The body must not exceed 64 KB",
+    "UNSUPPORTED_MEDIA_TYPE": "The body must be application/json",
 }
+"""The codes of what is no GraphQL request, and what each says."""
 BODY_BYTES_MAX = 64 * 1024
 NESTING_MAX = 64
 
@@ -51,14 +57,28 @@ class Endpoint(GraphQL[Context, None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, in GraphQL's own form."""
-        request = Request(scope, receive)
+        request = Request(scope, bounded(receive))
         try:
+            self._check_origin(request)
             response = await self.run(request)
         except HTTPException as error:
-            response = refuse(error.status_code, error.reason)
+            response = refuse(error)
         except Exception as error:  # noqa: BLE001 - the last line: masked here, whole in the log
             response = Response(orjson.dumps({"errors": [masked(error)]}), 500, media_type="application/json")
         await response(scope, receive, send)
+
+    def is_request_allowed(self, request: Any) -> bool:
+        """GET and POST are."""
+        if request.method not in ("GET", "POST"):
+            raise HTTPException(405, "METHOD_NOT_ALLOWED")
+        return True
+
+    def _check_origin(self, request: Request) -> None:
+        """Refuse a page of another origin: it could send what its visitor may send."""
+        origin = request.headers.get("origin")
+        own = f"{request.url.scheme}://{request.headers.get('host')}"
+        if origin is not None and origin != own and origin not in self._settings.origins():
+            raise HTTPException(403, "CSRF")
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """What the resolvers of this request find in `info.context`."""
@@ -67,17 +87,26 @@ class Endpoint(GraphQL[Context, None]):
         return Context(
             asking=asking,
             capacity=self._capacity,
-            reads=Reads(self._database, self._capacity, tenant),
+            snapshot=Reads(self._database, self._capacity, tenant),
             lease_seconds=3 * self._settings.heartbeat_seconds,
             header_key=request.headers.get("x-idempotency-key"),
         )
 
     async def execute_single(self, *args: Any, **kwargs: Any) -> ExecutionResult:
-        """Execute, and give back the connection that was read from."""
+        """Execute what may be executed, and give back the connection that was read from."""
+        document = read_document(kwargs["request_data"].query)
+        if isinstance(document, GraphQLError):
+            return ExecutionResult(data=None, errors=[document])
+        if isinstance(document, HTTPException):
+            raise document
+        if document.introspects and self._settings.production:
+            raise HTTPException(400, "INTROSPECTION_DISABLED")
+        if document.operation is OperationType.MUTATION and kwargs["request_adapter"].method == "GET":
+            raise HTTPException(405, "METHOD_NOT_ALLOWED")
         try:
             return await super().execute_single(*args, **kwargs)
         finally:
-            await kwargs["context"].reads.close()
+            await kwargs["context"].close()
 
     async def render_graphql_ide(self, request: Request) -> Response:  # noqa: ARG002 - the base's signature
         """GraphiQL with an example a tab, and where the secret is one of our own making, a demo login in each."""
@@ -95,23 +124,17 @@ class Endpoint(GraphQL[Context, None]):
         if request.method == "POST":
             media_type = (request.content_type or "").partition(";")[0].strip().lower()
             if media_type != "application/json":
-                raise HTTPException(415, "The body must be application/json")
-            body = await request.get_body()
-            if len(body) > BODY_BYTES_MAX:
-                raise HTTPException(413, f"The body must not exceed {BODY_BYTES_MAX} bytes")
-            data = read_object(body)
+                raise HTTPException(415, "UNSUPPORTED_MEDIA_TYPE")
+            data = read_object(await request.get_body())
         else:
             data = dict(request.query_params)
             for name in ("variables", "extensions"):
                 data[name] = read_object(data[name].encode()) if data.get(name) else None
         query, variables = data.get("query"), data.get("variables")
         operation_name, extensions = data.get("operationName"), data.get("extensions")
-        if not isinstance(query, str) or not query:
-            raise HTTPException(400, "query must be a text")
-        if not isinstance(operation_name, str | None):
-            raise HTTPException(400, "operationName must be a text")
-        if not isinstance(variables, dict | None) or not isinstance(extensions, dict | None):
-            raise HTTPException(400, "variables and extensions must be objects")
+        texts = isinstance(query, str) and query and isinstance(operation_name, str | None)
+        if not texts or not isinstance(variables, dict | None) or not isinstance(extensions, dict | None):
+            raise HTTPException(400, "BAD_REQUEST")
         return GraphQLRequestData(
             query=query, variables=variables, operation_name=operation_name, extensions=extensions
         )
@@ -129,17 +152,22 @@ class Endpoint(GraphQL[Context, None]):
         return orjson.dumps(data)
 
 
-def refuse(status: int, message: str) -> Response:
-    """An answer to what is no GraphQL request."""
-    error = {"message": message, "extensions": {"code": CODES.get(status, "BAD_REQUEST")}}
-    return Response(orjson.dumps({"errors": [error]}), status, media_type="application/json")
+def refuse(error: HTTPException) -> Response:
+    """An answer to what is no GraphQL request; the code is the exception's reason."""
+    code = error.reason if error.reason in REASONS else "BAD_REQUEST"
+    shown = {"message": REASONS[code], "extensions": {"code": code}}
+    headers = {"allow": "GET, POST"} if error.status_code == 405 else None  # noqa: PLR2004 - it says so
+    return Response(orjson.dumps({"errors": [shown]}), error.status_code, headers, media_type="application/json")
 
 
 def formatted(error: GraphQLError) -> dict[str, Any]:
     """A top-level error as the contract lists them; a bug is masked, and its whole story goes to the log."""
-    if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
-        return masked(error.original_error, error)
+    cause = error.original_error
+    if cause is not None and not isinstance(cause, GraphQLError) and error.path:
+        return masked(cause, error)
     shown = dict(error.formatted)
+    if cause is not None and not isinstance(cause, GraphQLError):  # a literal that Python could not read
+        shown["message"] = "A value in the document cannot be read"
     code = "GRAPHQL_PARSE_FAILED" if isinstance(error, GraphQLSyntaxError) else "GRAPHQL_VALIDATION_FAILED"
     shown["extensions"] = {"code": code, **(error.extensions or {})}
     return shown
@@ -155,6 +183,21 @@ def masked(error: Exception, located: GraphQLError | None = None) -> dict[str, A
     return shown | {"extensions": {"code": "INTERNAL", "requestId": request_id}}
 
 
+def bounded(receive: Receive) -> Receive:
+    """The same stream, which raises HTTPException 413 once a body is past the limit."""
+    size = 0
+
+    async def receive_within() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > BODY_BYTES_MAX:
+            raise HTTPException(413, "PAYLOAD_TOO_LARGE")
+        return message
+
+    return receive_within
+
+
 def read_object(body: bytes) -> dict[str, Any]:
     """A JSON object, read strictly.
 
@@ -166,11 +209,11 @@ def read_object(body: bytes) -> dict[str, Any]:
         data = json.loads(body.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
         _check(data, NESTING_MAX)
     except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "The body must be a JSON object") from error
+        raise HTTPException(400, "BAD_REQUEST") from error
     if isinstance(data, list):
-        raise HTTPException(400, "One operation at a time")
+        raise HTTPException(400, "BATCHING_DISABLED")
     if not isinstance(data, dict):
-        raise HTTPException(400, "The body must be a JSON object")
+        raise HTTPException(400, "BAD_REQUEST")
     return data
 
 
@@ -186,7 +229,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _check(value: Any, nesting_left: int) -> None:
-    if nesting_left < 0:
+    if isinstance(value, dict | list) and nesting_left <= 0:
         raise ValueError("nested too deeply")
     if isinstance(value, str):
         value.encode()  # a lone surrogate is a ValueError

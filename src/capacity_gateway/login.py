@@ -54,11 +54,15 @@ class Login:
         except jwt.PyJWTError:
             return Unauthenticated("The login does not hold; log in again")
         role = ROLES.get(str(claims.get("role")))
+        names = dict.fromkeys(PoolKind, claims["sub"])
+        del names[PoolKind.COMPETITION]  # reservations are held by studios
+        if role == "studio" and (studio := _text(claims, "studioId")):
+            names[PoolKind.COMPETITION] = studio
         return Caller(
             tenant=claims.get("tenant", self._settings.default_tenant),
             holder=claims["sub"],
             role=role,
-            studio=_text(claims, "studioId") if role == "studio" else None,
+            names=names,
             organization=_text(claims, "orgId"),
             audits=AUDITS.get(role or "", frozenset()),
         )

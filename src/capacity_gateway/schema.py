@@ -4,6 +4,7 @@ from datetime import datetime
 from functools import cache
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
@@ -41,7 +42,7 @@ def read_datetime(value: object) -> datetime:
         else:
             if time.tzinfo is not None:
                 return time
-    raise ValueError("a DateTime is an ISO 8601 text with an offset, such as 2026-11-24T07:30:00+00:00")
+    raise GraphQLError("a DateTime is an ISO 8601 text with an offset, such as 2026-11-24T07:30:00+00:00")
 
 
 def write_datetime(time: datetime) -> str:
@@ -59,6 +60,13 @@ DATE_TIME = ScalarDefinition(
 )
 
 
+class Schema(strawberry.Schema):
+    """Strawberry's, but what goes wrong is logged where it is formatted, and what was foreseen is not."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: object = None) -> None:
+        """Leave the errors to the endpoint."""
+
+
 @cache
 def schema() -> strawberry.Schema:
     """The gateway's schema, built once."""
@@ -66,10 +74,10 @@ def schema() -> strawberry.Schema:
     query.__doc__ = "Reads. All numbers in an answer are of one instant."
     mutation = merge_types("Mutation", MUTATIONS)
     mutation.__doc__ = "Changes. Each answers with a success or a typed refusal; a refusal means that nothing changed."
-    built = strawberry.Schema(
+    built = Schema(
         query=query,
         mutation=mutation,
-        config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
+        config=StrawberryConfig(scalar_map={datetime: DATE_TIME}, disable_field_suggestions=True),
         extensions=[lambda: ParserCache(maxsize=1000), lambda: ValidationCache(maxsize=1000)],
     )
     describe(built)

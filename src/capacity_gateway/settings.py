@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """The HS256 secret; none = one made once in data_dir."""
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
+    allowed_origins: str = ""
+    """Origins besides the gateway's own from which pages may ask, with commas between."""
     default_tenant: str = "00000000-0000-0000-0000-000000000001"
     heartbeat_seconds: int = Field(default=15, ge=1)
     """How often a place that is kept alive is heard of; it is given back after three times of silence."""
@@ -54,6 +56,10 @@ class Settings(BaseSettings):
     deadline_seconds: float = Field(default=3.0, gt=0)
     production: bool = False
     """No introspection, no GraphiQL, no secret made up on the spot."""
+
+    def origins(self) -> list[str]:
+        """The allowed origins, one by one."""
+        return [origin.strip() for origin in self.allowed_origins.split(",") if origin.strip()]
 
     def signing_secret(self) -> str:
         """The HS256 secret, made once per data folder where none is set.

@@ -209,7 +209,7 @@ class BoothMutations:
         """
         holder = holder_of(info, input.holder)
         pool_id = KIND.pool_id(input.booth_id)
-        inside = await info.context.reads.claims_of_holders([holder], KIND, after=(None, None), limit=10)
+        inside = await info.context.reads.own_claims({KIND: holder}, limit=10)
         commands = [
             Hold(
                 kind=KIND,

@@ -101,7 +101,7 @@ class Competition:
         caller = info.context.caller
         claims = await info.context.reads.claims_of_pool(
             self.pool.id,
-            holders=None if KIND in caller.audits else caller.holders,
+            holder=None if KIND in caller.audits else caller.names.get(KIND, ""),
             stage=status and status.value,
             after=last,
             limit=size + 1,
@@ -392,9 +392,9 @@ def own(info: Info) -> str | None:
     caller.require("admin", "director", "studio")
     if caller.role != "studio":
         return None
-    if caller.studio is None:
+    if KIND not in caller.names:
         raise Forbidden
-    return caller.studio
+    return caller.names[KIND]
 
 
 @strawberry.type
@@ -421,7 +421,7 @@ class CompetitionQueries:
         claim = await info.context.reads.claim(id)
         if claim is None or not claim.pool_id.startswith(KIND.pool_id("")):
             return None
-        if KIND not in caller.audits and claim.holder not in caller.holders:
+        if KIND not in caller.audits and not caller.owns(claim):
             return None
         return Reservation(claim=claim)
 
@@ -615,7 +615,7 @@ class CompetitionMutations:
             claim_id=input.reservation_id,
             only_holder=own(info),
             from_stages=[APPROVED],
-            facts={"pending_spaces": input.spaces},
+            facts={"pending_spaces": input.spaces, "pending_note": input.note},
         )
         checks = [at_least("spaces", input.spaces, 1)]
         return await submit(info, input, command, success=ReservationSuccess, checks=checks)
@@ -632,7 +632,7 @@ class CompetitionMutations:
             needs_fact="pending_spaces",
             reason=LedgerReason.SPACE_REQUEST_APPROVED,
             from_stages=[APPROVED],
-            facts={"pending_spaces": None},
+            facts={"pending_spaces": None, "pending_note": None},
             tally="spaces_approved",
         )
         return await submit(info, input, command, success=ReservationSuccess)
@@ -646,7 +646,7 @@ class CompetitionMutations:
             claim_id=input.reservation_id,
             needs_fact="pending_spaces",
             from_stages=[APPROVED],
-            facts={"pending_spaces": None},
+            facts={"pending_spaces": None, "pending_note": None},
         )
         return await submit(info, input, command, success=ReservationSuccess)
 

@@ -404,7 +404,7 @@ async def _own_claims(info: Info, registration_id: str) -> list[Claim] | NotFoun
     claim = await reads.claim(registration_id)
     if claim is not None and claim.kind is KIND:
         pool = await reads.pool(claim.pool_id)
-        if claim.holder in caller.holders or caller.role in ("admin", "service") or caller.may_audit(pool):
+        if caller.owns(claim) or caller.role in ("admin", "service") or caller.may_audit(pool):
             claims = await reads.claims_for(registration_id)
             return sorted(claims, key=lambda c: c.id != registration_id)
     return NotFoundError(message=f"There is no {registration_id}", ref=strawberry.ID(registration_id))

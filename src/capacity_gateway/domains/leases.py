@@ -131,7 +131,7 @@ async def own_lease(info: Info, lease_id: str) -> Claim | NotFoundError:
     if caller.holder is None:
         raise Unauthenticated
     claim = await info.context.reads.claim(lease_id)
-    own = claim is not None and (claim.holder in caller.holders or caller.role in ("admin", "service"))
+    own = claim is not None and (caller.owns(claim) or caller.role in ("admin", "service"))
     if claim is not None and own and claim.kind in KEPT_ALIVE and not claim.offered:
         return claim
     return NotFoundError(message=f"There is no {lease_id}", ref=strawberry.ID(lease_id))

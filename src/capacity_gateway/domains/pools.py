@@ -7,7 +7,7 @@ import strawberry
 
 from capacity_gateway.kernel.commands import Close, Define, Open, Resize
 from capacity_gateway.kernel.context import Info
-from capacity_gateway.kernel.errors import Forbidden
+from capacity_gateway.kernel.errors import BadUserInput, Forbidden
 from capacity_gateway.kernel.ledger import LedgerConnection, LedgerFilter
 from capacity_gateway.kernel.outcomes import (
     DefinePoolResult,
@@ -174,6 +174,8 @@ class PoolQueries:
         size = page_size(first)
         (last,) = read_cursor(after, str)
         reads = info.context.reads
+        if kind is None and ref is not None:
+            raise BadUserInput("ref needs a kind")
         if kind is not None and ref is not None:
             pool = await governed(info, kind.pool_id(ref))
             pools = [pool] if isinstance(pool, Pool) else []
@@ -192,8 +194,8 @@ class PoolQueries:
         """The caller's own live claims over all pools, newest first."""
         size = page_size(first)
         last = read_cursor(after, str, str)
-        holders = info.context.caller.holders
-        claims = await info.context.reads.claims_of_holders(holders, kind, after=last, limit=size + 1)
+        names = {k: name for k, name in info.context.caller.names.items() if kind in (None, k)}
+        claims = await info.context.reads.own_claims(names, after=last, limit=size + 1)
         return connect(claims, lambda claim: (claim.created_at.isoformat(), claim.id), first=size, after=after)
 
 

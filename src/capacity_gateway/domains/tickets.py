@@ -388,7 +388,7 @@ async def _own_claims(info: Info, order_id: str, *, paying: bool = False) -> lis
         if caller.role in ("admin", "service") or caller.may_audit(event):
             return claims
         types = [await reads.pool(claim.pool_id) for claim in claims[1:]]
-        if claims[0].holder in caller.holders:
+        if caller.owns(claims[0]):
             if paying and any(pool.facts["price"] for pool in types):
                 raise Forbidden("An order that costs something is confirmed by the payment")
             return claims

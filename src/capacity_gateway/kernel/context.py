@@ -1,6 +1,7 @@
 """What every resolver finds in `info.context`: who asks, the one door for changes, and one snapshot for reads."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -10,7 +11,7 @@ from capacity_gateway.kernel.vocabulary import PoolKind
 
 if TYPE_CHECKING:
     from capacity_gateway.kernel.capacity import Capacity
-    from capacity_gateway.kernel.pools import Pool
+    from capacity_gateway.kernel.pools import Claim, Pool
     from capacity_gateway.kernel.reads import Reads
 
 
@@ -23,15 +24,15 @@ class Caller:
     """The login's subject: the holder of claims and the ledger's actor; None = anonymous."""
     role: str | None = None
     """None = attendee, for itself."""
-    studio: str | None = None
+    names: Mapping[PoolKind, str] = field(default_factory=dict)
+    """As whom the caller holds claims of each kind: as a rule as itself."""
     organization: str | None = None
     audits: frozenset[PoolKind] = frozenset()
     """The kinds whose whole ledgers the caller may read."""
 
-    @property
-    def holders(self) -> list[str]:
-        """The holders whose claims are the caller's own."""
-        return [holder for holder in (self.holder, self.studio) if holder]
+    def owns(self, claim: "Claim") -> bool:
+        """Whether a claim is the caller's own."""
+        return claim.holder == self.names.get(claim.kind)
 
     def may_audit(self, pool: "Pool") -> bool:
         """Whether the caller may read a pool's whole ledger, and govern it: by role, or as its organiser."""
@@ -62,7 +63,7 @@ class Context:
 
     asking: Caller | Unauthenticated
     capacity: "Capacity"
-    reads: "Reads"
+    snapshot: "Reads"
     lease_seconds: float
     """How long a place holds without a heartbeat."""
     header_key: str | None = None
@@ -78,6 +79,20 @@ class Context:
         if isinstance(self.asking, Unauthenticated):
             raise self.asking
         return self.asking
+
+    @property
+    def reads(self) -> "Reads":
+        """What the caller reads.
+
+        Raises:
+            Unauthenticated: when a login was shown that does not hold.
+        """
+        _ = self.caller
+        return self.snapshot
+
+    async def close(self) -> None:
+        """Give back what the request has used."""
+        await self.snapshot.close()
 
 
 Info = strawberry.Info[Context, None]

@@ -46,6 +46,10 @@ CONNECTION_LOST = (
 """Perhaps applied, perhaps not: only the same key, sent again, can tell."""
 
 
+UNREADABLE = (asyncpg.DataError, asyncpg.exceptions.DataError, OverflowError)
+"""An argument of a read that PostgreSQL has no value for: NUL in a text, a time before all times."""
+
+
 class NoConnection(Exception):
     """No connection could be had in time: nothing was sent."""
 
@@ -108,14 +112,14 @@ class Database:
             yield cls(pool)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self, *, wait_seconds: float = 0.25) -> AsyncIterator[Connection]:
         """A connection for one statement or transaction.
 
         Raises:
-            NoConnection: when none is free within 250 ms or the database is away.
+            NoConnection: when none is free in time or the database is away.
         """
         try:
-            connection = await self._connections.acquire(timeout=0.25)
+            connection = await self._connections.acquire(timeout=wait_seconds)
         except (*NOT_APPLIED, *CONNECTION_LOST) as error:
             raise NoConnection from error
         try:

@@ -442,7 +442,9 @@ def _not_eligible(_: _Refused) -> CapacityError:
 
 
 def _not_found(refused: _Refused) -> CapacityError:
-    ref = refused.detail["missing"].removeprefix(f"{refused.command.kind.value}:")
+    ref = refused.detail["missing"]
+    if ref in (getattr(refused.command, name, None) for name in ("pool_id", "to_pool_id")):
+        ref = ref.partition(":")[2]
     return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref))
 
 

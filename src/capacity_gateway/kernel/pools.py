@@ -216,7 +216,7 @@ class Pool:
     @strawberry.field
     async def mine(self, info: Info) -> Claim | None:
         """The caller's own live claim in this pool; the oldest, should there be several."""
-        return await info.context.reads.live_claim(self.id, info.context.caller.holders)
+        return await info.context.reads.live_claim(self.id, info.context.caller.names.get(self.kind))
 
     @strawberry.field
     async def at(self, info: Info, time: datetime) -> PoolSnapshot:

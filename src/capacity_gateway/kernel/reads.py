@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from capacity_gateway.kernel.database import (
     CONNECTION_LOST,
     NOT_APPLIED,
     QUERIES,
+    UNREADABLE,
     Connection,
     Database,
     NoConnection,
@@ -26,6 +27,8 @@ from capacity_gateway.kernel.paging import connect, page_size, read_cursor
 from capacity_gateway.kernel.pools import Claim, Json, Pool, PoolSnapshot, moment, view
 from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.vocabulary import PoolKind
+
+READ_WAIT_SECONDS = 1.0  # for a connection; a read is held up by other reads' work, not by a lock
 
 
 class Reads:
@@ -41,28 +44,38 @@ class Reads:
         self._tenant = tenant
         self._stack = AsyncExitStack()
         self._connection: Connection | None = None
+        self._lost = False
         self._turn = asyncio.Lock()  # a connection answers one query at a time
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
 
     async def close(self) -> None:
         """Give the connection back; what is read afterwards is of a new snapshot."""
         self._connection = None
+        self._lost = False
         self._loaders.clear()
         await self._stack.aclose()
 
     async def _rows(self, query: str, **arguments: Any) -> list[tuple[str, Json]]:
         async with self._turn:
+            if self._lost:  # the transaction is aborted, and with it the snapshot
+                raise Busy
             try:
                 if self._connection is None:
                     self._connection = await self._open()
                 rows = getattr(QUERIES, query)(self._connection, tenant=self._tenant, **arguments)
                 return [(row["key"], orjson.loads(row["value"])) async for row in rows]
             except (*NOT_APPLIED, *CONNECTION_LOST, NoConnection) as error:
+                self._lost = True
                 raise Busy from error
+            except UNREADABLE as error:
+                self._lost = True
+                raise BadUserInput("An argument cannot be read") from error
 
     async def _open(self) -> Connection:
         while True:
-            connection = await self._stack.enter_async_context(self._database.connection())
+            connection = await self._stack.enter_async_context(
+                self._database.connection(wait_seconds=READ_WAIT_SECONDS)
+            )
             await self._stack.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
             due = await QUERIES.open_snapshot(connection, tenant=self._tenant)
             if not due:
@@ -100,7 +113,7 @@ class Reads:
 
     async def find_pool(self, pool_id: str) -> Pool | None:
         """The pool of an id, if there is one."""
-        row = await self._one("pools", pool_id)
+        row = await self._one("pools", pool_id) if pool_id.isprintable() else None
         return None if row is None else Pool.decode(row, row["as_of"])
 
     async def pool(self, pool_id: str) -> Pool:
@@ -117,12 +130,12 @@ class Reads:
 
     async def claim(self, claim_id: str) -> Claim | None:
         """The claim of an id, if there is one."""
-        row = await self._one("claims", claim_id)
+        row = await self._one("claims", claim_id) if claim_id.isprintable() else None
         return None if row is None else Claim.decode(row)
 
-    async def live_claim(self, pool_id: str, holders: list[str]) -> Claim | None:
-        """The oldest live claim of these holders in a pool."""
-        row = await self._one("live_claims", pool_id, holders=holders) if holders else None
+    async def live_claim(self, pool_id: str, holder: str | None) -> Claim | None:
+        """The oldest live claim of a holder in a pool."""
+        row = await self._one("live_claims", pool_id, holder=holder) if holder else None
         return None if row is None else Claim.decode(row)
 
     async def children(self, parent_id: str, kind: PoolKind) -> list[Any]:
@@ -144,14 +157,14 @@ class Reads:
         return None if row is None else Claim.decode(row)
 
     async def claims_of_pool(
-        self, pool_id: str, *, holders: list[str] | None, stage: str | None, after: Sequence[Any], limit: int
+        self, pool_id: str, *, holder: str | None, stage: str | None, after: Sequence[Any], limit: int
     ) -> list[Claim]:
-        """Claims of a pool in the order they came, all or of these holders, in all stages or one."""
+        """Claims of a pool in the order they came, all or of one holder, in all stages or one."""
         time, claim_id = after
         rows = await self._many(
             "claims_of_pools",
             pool_id,
-            holders=holders,
+            holder=holder,
             stage=stage,
             after_time=as_time(time),
             after_id=claim_id,
@@ -159,15 +172,15 @@ class Reads:
         )
         return [Claim.decode(row) for row in rows]
 
-    async def claims_of_holders(
-        self, holders: list[str], kind: PoolKind | None, *, after: Sequence[Any], limit: int
+    async def own_claims(
+        self, names: Mapping[PoolKind, str], *, after: Sequence[Any] = (None, None), limit: int
     ) -> list[Claim]:
-        """The live claims of these holders, newest first."""
+        """The live claims of whoever has these names for these kinds, newest first."""
         time, claim_id = after
         rows = await self._rows(
-            "claims_of_holders",
-            holders=holders,
-            kind=kind and kind.value,
+            "own_claims",
+            kinds=[kind.value for kind in names],
+            holders=list(names.values()),
             after_time=as_time(time),
             after_id=claim_id,
             size=limit,
@@ -198,14 +211,15 @@ class Reads:
         """
         size = page_size(first)
         (before,) = read_cursor(after, int)
-        holders = None if caller.may_audit(pool) else caller.holders
-        if holders is not None and not await self._owns_claim(pool.id, holders):
+        all_of_it = caller.may_audit(pool)
+        holder = None if all_of_it else caller.names.get(pool.kind)
+        if not all_of_it and (holder is None or not await self._one("known_holders", pool.id, holder=holder)):
             raise Forbidden
         rows = await self._many(
-            "entries_of_pools", pool.id, holders=holders, before=before, size=size + 1, **conditions(only)
+            "entries_of_pools", pool.id, holder=holder, before=before, size=size + 1, **conditions(only)
         )
         entries = [LedgerEntry.decode(row) for row in rows]
-        total_count = pool.version if only is None and holders is None else None
+        total_count = pool.version if only is None and all_of_it else None
         return ledger_page(entries, first=size, after=after, total_count=total_count, by_version=True)
 
     async def ledger_of_claim(self, claim_id: str, first: int, after: str | None) -> LedgerConnection:
@@ -239,18 +253,16 @@ class Reads:
         )
         return ledger_page([LedgerEntry.decode(row) for _, row in rows], first=size, after=after)
 
-    async def _owns_claim(self, pool_id: str, holders: list[str]) -> bool:
-        if not holders:
-            return False
-        return bool(await self._rows("claims_once_held", pool=pool_id, holders=holders))
-
 
 def as_time(cursor_part: Any) -> datetime | None:
     """The time in a cursor's key; BAD_USER_INPUT when it is none."""
     try:
-        return None if cursor_part is None else moment(cursor_part)
+        time = None if cursor_part is None else moment(cursor_part)
     except ValueError:
         raise BadUserInput("after is not a cursor of this list") from None
+    if time is not None and time.tzinfo is None:
+        raise BadUserInput("after is not a cursor of this list")
+    return time
 
 
 def conditions(only: LedgerFilter | None) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from capacity_gateway.kernel.pools import Json, Pool, moment_or_none
 
 @strawberry.type
 class OrphanClaim:
-    """A claim that holds capacity with no ledger entry behind it."""
+    """A claim that holds capacity, or had some, with no ledger entry behind it."""
 
     claim_id: strawberry.ID
     """The claim."""
     subject: strawberry.ID | None
     """The outside object it is for."""
     quantity: int
-    """How many it holds."""
+    """How many are not explained."""
     since: datetime | None
     """Since when."""
 
@@ -105,7 +105,7 @@ class Reconciliation:
                 OrphanClaim(
                     claim_id=orphan["id"],
                     subject=orphan["subject"],
-                    quantity=orphan["quantity"],
+                    quantity=orphan["missing"],
                     since=moment_or_none(orphan["confirmed_at"] or orphan["since"]),
                 )
                 for orphan in row["orphans"]
@@ -135,8 +135,8 @@ def _problems(row: Json, discrepancy: int) -> list[LedgerProblem]:
     for orphan in row["orphans"]:
         note(
             LedgerProblemKind.ORPHAN,
-            f"claim {orphan['id']} holds {orphan['quantity']} with no ledger entry",
-            delta=-orphan["quantity"],
+            f"claim {orphan['id']} holds {orphan['missing']} with no ledger entry",
+            delta=-orphan["missing"],
         )
     if row["gap_at"]:
         note(

@@ -24,22 +24,22 @@ SELECT c.id AS key, capacity.claim_shown(c) AS value
 FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.id = ANY(:ids::text[]);
 
--- name: live_claims(tenant, ids, holders)
--- For each of these pools the oldest live claim of these holders.
+-- name: live_claims(tenant, ids, holder)
+-- For each of these pools the oldest live claim of this holder.
 SELECT DISTINCT ON (c.pool_id) c.pool_id AS key, capacity.claim_shown(c) AS value
 FROM capacity.claim AS c
-WHERE c.tenant_id = :tenant AND c.holder = ANY(:holders::text[]) AND c.pool_id = ANY(:ids::text[])
+WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.pool_id = ANY(:ids::text[])
     AND c.state IN ('waiting', 'held', 'confirmed')
 ORDER BY c.pool_id, c.created_at, c.id;
 
--- name: claims_of_pools(tenant, ids, holders, stage, after_time, after_id, size)
--- For each of these pools a page of its claims, in the order they came: all, or those of these holders, or in a stage.
+-- name: claims_of_pools(tenant, ids, holder, stage, after_time, after_id, size)
+-- For each of these pools a page of its claims, in the order they came: all, or those of a holder, or in a stage.
 SELECT i.id AS key, capacity.claim_shown(c.claim) AS value
 FROM unnest(:ids::text[]) AS i (id)
 CROSS JOIN LATERAL (
     SELECT c AS claim, c.created_at, c.id FROM capacity.claim AS c
     WHERE c.tenant_id = :tenant AND c.pool_id = i.id
-        AND (:holders::text[] IS NULL OR c.holder = ANY(:holders))
+        AND (:holder::text IS NULL OR c.holder = :holder)
         AND (:stage::text IS NULL OR c.stage = :stage)
         AND (:after_time::timestamptz IS NULL OR (c.created_at, c.id) > (:after_time, :after_id::text))
     ORDER BY c.created_at, c.id
@@ -47,13 +47,13 @@ CROSS JOIN LATERAL (
 ) AS c
 ORDER BY i.id, c.created_at, c.id;
 
--- name: claims_of_holders(tenant, holders, kind, after_time, after_id, size)
--- A page of the live claims of these holders over all pools, newest first.
+-- name: own_claims(tenant, kinds, holders, after_time, after_id, size)
+-- A page of the live claims of whoever has these names for these kinds, newest first.
 SELECT c.id AS key, capacity.claim_shown(c) AS value
 FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.holder = ANY(:holders::text[])
+    AND (split_part(c.pool_id, ':', 1), c.holder) IN (SELECT * FROM unnest(:kinds::text[], :holders::text[]))
     AND c.state IN ('waiting', 'held', 'confirmed')
-    AND (:kind::text IS NULL OR c.pool_id LIKE :kind || ':%')
     AND (:after_time::timestamptz IS NULL OR (c.created_at, c.id) < (:after_time, :after_id::text))
 ORDER BY c.created_at DESC, c.id DESC
 LIMIT :size;
@@ -79,15 +79,20 @@ FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.pool_id = ANY(:ids::text[])
 ORDER BY c.pool_id, c.created_at DESC, c.id DESC;
 
--- name: claims_once_held(tenant, pool, holders)
--- One claim that these holders have or had in this pool, if there is any.
-SELECT c.id AS key, capacity.claim_shown(c) AS value
-FROM capacity.claim AS c
-WHERE c.tenant_id = :tenant AND c.pool_id = :pool AND c.holder = ANY(:holders::text[])
-LIMIT 1;
+-- name: known_holders(tenant, ids, holder)
+-- In which of these pools this holder has, or once had, a claim.
+SELECT DISTINCT k.pool_id AS key, 'true'::jsonb AS value
+FROM (
+    SELECT c.pool_id FROM capacity.claim AS c WHERE c.tenant_id = :tenant AND c.holder = :holder
+    UNION ALL
+    SELECT l.pool_id FROM capacity.claim AS c
+    INNER JOIN capacity.ledger AS l ON l.tenant_id = c.tenant_id AND l.claim_id = c.id
+    WHERE c.tenant_id = :tenant AND c.holder = :holder
+) AS k
+WHERE k.pool_id = ANY(:ids::text[]);
 
--- name: entries_of_pools(tenant, ids, holders, reasons, subject, actor, since, until, before, size)
--- For each of these pools a page of its ledger, newest first; of these holders' claims only, where they are given.
+-- name: entries_of_pools(tenant, ids, holder, reasons, subject, actor, since, until, before, size)
+-- For each of these pools a page of its ledger, newest first; of one holder's claims only, where he is given.
 SELECT i.id AS key, to_jsonb(l) AS value
 FROM unnest(:ids::text[]) AS i (id)
 CROSS JOIN LATERAL (
@@ -96,7 +101,7 @@ CROSS JOIN LATERAL (
     LEFT JOIN capacity.claim AS c ON c.tenant_id = l.tenant_id AND c.id = l.claim_id
     WHERE l.tenant_id = :tenant AND l.pool_id = i.id
         AND (:before::integer IS NULL OR l.version < :before)
-        AND (:holders::text[] IS NULL OR c.holder = ANY(:holders))
+        AND (:holder::text IS NULL OR c.holder = :holder)
         AND (:reasons::text[] IS NULL OR l.reason = ANY(:reasons))
         AND (:subject::text IS NULL OR l.subject = :subject)
         AND (:actor::text IS NULL OR l.actor = :actor)
@@ -214,13 +219,21 @@ CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(c.quantity) FILTER (WHERE c.state = 'held'), 0) AS held,
         coalesce(sum(c.quantity) FILTER (WHERE c.state = 'confirmed'), 0) AS confirmed,
-        coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.created_at, c.id) FILTER (
-            WHERE c.state IN ('held', 'confirmed') AND c.quantity > 0 AND NOT EXISTS (
-                SELECT FROM capacity.ledger AS l WHERE l.tenant_id = :tenant AND l.claim_id = c.id
-            )
-        ), '[]') AS orphans
-    FROM capacity.claim AS c
-    WHERE c.tenant_id = :tenant AND c.pool_id = p.id
+        coalesce(jsonb_agg(
+            to_jsonb(c) || jsonb_build_object('missing', c.has - c.explained) ORDER BY c.created_at, c.id
+        ) FILTER (WHERE c.has > c.explained), '[]') AS orphans
+    FROM (
+        SELECT c.*, coalesce(l.explained, 0) AS explained,
+            CASE WHEN c.state IN ('held', 'confirmed') THEN c.quantity ELSE 0 END AS has
+        FROM capacity.claim AS c
+        LEFT JOIN (
+            SELECT l.claim_id, sum(l.held_change + l.confirmed_change) AS explained
+            FROM capacity.ledger AS l
+            WHERE l.tenant_id = :tenant AND l.pool_id = p.id
+            GROUP BY l.claim_id
+        ) AS l ON l.claim_id = c.id
+        WHERE c.tenant_id = :tenant AND c.pool_id = p.id
+    ) AS c
 ) AS c
 WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[])
 ORDER BY p.id;
