@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from capacity_gateway.demo import load_demo
+from capacity_gateway.kernel.capacity import Capacity
 from e2e.processes import GatewayProcess, database_of, fetch, postmaster
 
+TENANT = "00000000-0000-0000-0000-000000000001"
 Start = Callable[..., GatewayProcess]
 
 
@@ -67,3 +70,10 @@ async def empty_url(server: str) -> AsyncIterator[str]:
     await fetch(server, f"CREATE DATABASE {name}")
     yield database_of(server, name)
     await fetch(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def demo_url(owner_url: str, capacity: Capacity) -> str:
+    """The address, as its owner, of a database of this test's own with the demo in it."""
+    await load_demo(capacity, TENANT)
+    return owner_url

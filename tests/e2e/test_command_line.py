@@ -8,21 +8,11 @@ from typing import Any
 import jwt
 import pytest
 
-from capacity_gateway.demo import load_demo
-from capacity_gateway.kernel.capacity import Capacity
 from e2e.processes import ROOT, fetch, run
 
 SECRET = "a secret for tests, 32 bytes or more"  # noqa: S105 - for tests
-TENANT = "00000000-0000-0000-0000-000000000001"
 ORPHAN = "6a570147-57a0-4f50-8b89-f3044b28c4dc"
 COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "export-schema"]
-
-
-@pytest.fixture
-async def demo_url(owner_url: str, capacity: Capacity) -> str:
-    """The address of a database of this test's own, with the demo in it."""
-    await load_demo(capacity, TENANT)
-    return owner_url
 
 
 def claims_of(*arguments: str, **settings: object) -> dict[str, Any]:
