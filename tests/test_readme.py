@@ -52,12 +52,10 @@ def test_adding_a_kind_is_what_it_says(tmp_path: Path) -> None:
     """The walk-through, carried out on a copy, gives a schema with the new mutation."""
     copy = tmp_path / "capacity_gateway"
     shutil.copytree(ROOT / "src" / "capacity_gateway", copy, ignore=shutil.ignore_patterns("__pycache__", "graphiql"))
-    value, parking = blocks("python")
-    (line,) = re.findall(r"^The line, in `schema.py`: `(.*)`\.$", README, flags=re.MULTILINE)
+    value, parking, line = blocks("python")
     ast.parse(parking)
     edit(copy / "kernel/vocabulary.py", "\n    def pool_id", f"{value}\n    def pool_id")
-    edit(copy / "schema.py", "import competitions, pools", "import competitions, parking, pools")
-    edit(copy / "schema.py", re.search(r"^MUTATIONS = .*$", (copy / "schema.py").read_text(), re.MULTILINE)[0], line)  # type: ignore[index]
+    edit(copy / "schema.py", '    "breakouts",\n', f'    "breakouts",\n{line}')
     (copy / "domains/parking.py").write_text(parking)
 
     done = subprocess.run(

@@ -31,6 +31,9 @@ ROLES = {
 AUDITS = {"admin": frozenset(PoolKind), "director": frozenset({PoolKind.COMPETITION})}
 """Whose whole ledgers a role may read."""
 
+GOVERNS = {**AUDITS, "organizer": frozenset(PoolKind) - {PoolKind.COMPETITION}}
+"""Of what kinds a role may make and change pools; an organiser those of its own events."""
+
 
 class Login:
     """Checks bearer tokens by the settings of this gateway."""
@@ -65,6 +68,7 @@ class Login:
             names=names,
             organization=_text(claims, "orgId"),
             audits=AUDITS.get(role or "", frozenset()),
+            governs=GOVERNS.get(role or "", frozenset()),
         )
 
     def _claims(self, scheme: str, token: str) -> dict[str, Any]:

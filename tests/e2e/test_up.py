@@ -124,7 +124,6 @@ async def test_a_killed_database_comes_back_by_itself(start: Start, data_dir: Pa
     assert gateway.send(REFUND.document, REFUND.variables)["reservation"]["spacesConfirmed"] == 30
 
 
-@pytest.mark.xfail(reason="Reads.close waits for the frozen connection and fails: 500 INTERNAL after 4.4 s")
 def test_a_frozen_database_is_busy(start: Start, data_dir: Path) -> None:
     """Where nothing answers and nothing is refused either, a query is told BUSY in time as well."""
     gateway = start().ready()

@@ -214,7 +214,6 @@ async def test_whatever_is_broken_is_named(
     assert sorted(told, key=str) == sorted(problems, key=str)
 
 
-@pytest.mark.xfail(strict=True, reason="only a ledger that ends too early is a gap")
 async def test_a_pool_behind_its_ledger_is_named(gateway: Any, database: Database, owner: asyncpg.Connection) -> None:
     """Its next entry would be refused by the ledger's key, and every one after it."""
     await ask(database, define(100), take("a", 10))

@@ -201,7 +201,6 @@ async def test_the_ledger_itself_refuses_a_key_twice(owner: asyncpg.Connection, 
         )
 
 
-@pytest.mark.xfail(strict=True, reason="the ledger's answer has one outcome, whatever the request had")
 async def test_a_request_of_several_commands_is_answered_for_ever(
     database: Database, owner: asyncpg.Connection
 ) -> None:

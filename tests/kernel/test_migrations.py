@@ -145,7 +145,6 @@ async def test_the_application_role_changes_no_schema(database: Database, statem
             await connection.execute(statement)
 
 
-@pytest.mark.xfail(strict=True, reason="it may insert into every table")
 async def test_the_application_role_cannot_pretend_that_a_migration_was_applied(owner: asyncpg.Connection) -> None:
     """The record of migrations is the owner's."""
     assert not await owner.fetchval("SELECT has_table_privilege($1, 'capacity.migration', 'INSERT')", APPLICATION_ROLE)

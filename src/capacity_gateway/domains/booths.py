@@ -173,14 +173,14 @@ def inside_or_queued(**outcome: Any) -> BoothEntered | BoothQueued:
 
 
 @strawberry.type
-class BoothMutations:
+class Mutations:
     """Changes to booths and their visitors."""
 
     @strawberry.mutation
     async def create_booth(self, info: Info, input: CreateBoothInput) -> DefinePoolResult | None:  # noqa: A002
         """Make a booth. The same again with the same id is a replay."""
-        event = await governed(info, PoolKind.EVENT.pool_id(input.event_id))
-        if isinstance(event, NotFoundError):
+        event = await governed(info, PoolKind.EVENT, input.event_id, field="eventId")
+        if not isinstance(event, Pool):
             return event
         facts = {
             "owner_id": event.facts.get("owner_id"),

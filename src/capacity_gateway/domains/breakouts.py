@@ -8,6 +8,7 @@ from capacity_gateway.kernel.commands import Define, Move
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.outcomes import DefinePoolResult, EnterResult, LeaseSuccess, NotFoundError, PoolSuccess
+from capacity_gateway.kernel.pools import Pool
 from capacity_gateway.kernel.submission import at_least, at_most, governed, submit
 from capacity_gateway.kernel.vocabulary import PoolKind
 
@@ -44,14 +45,14 @@ class MoveInput:
 
 
 @strawberry.type
-class BreakoutMutations:
+class Mutations:
     """Changes to breakout rooms; one goes in by enter, stays by heartbeat and goes by leave."""
 
     @strawberry.mutation
     async def create_breakout_room(self, info: Info, input: CreateBreakoutRoomInput) -> DefinePoolResult | None:  # noqa: A002
         """Make a breakout room. The same again with the same id is a replay."""
-        session = await governed(info, PoolKind.SESSION.pool_id(input.session_id))
-        if isinstance(session, NotFoundError):
+        session = await governed(info, PoolKind.SESSION, input.session_id, field="sessionId")
+        if not isinstance(session, Pool):
             return session
         facts = {name: session.facts.get(name) for name in ("owner_id", "organization_id")}
         command = Define(

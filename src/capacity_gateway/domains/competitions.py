@@ -398,7 +398,7 @@ def own(info: Info) -> str | None:
 
 
 @strawberry.type
-class CompetitionQueries:
+class Queries:
     """Reads of competitions."""
 
     @strawberry.field
@@ -427,7 +427,7 @@ class CompetitionQueries:
 
 
 @strawberry.type
-class CompetitionMutations:
+class Mutations:
     """Changes to competitions and reservations."""
 
     @strawberry.mutation

@@ -213,7 +213,7 @@ RegistrationResult = Annotated[
 
 
 @strawberry.type
-class EventQueries:
+class Queries:
     """Reads of events."""
 
     @strawberry.field
@@ -225,7 +225,7 @@ class EventQueries:
 
 
 @strawberry.type
-class EventMutations:
+class Mutations:
     """Changes to events and registrations."""
 
     @strawberry.mutation

@@ -58,7 +58,7 @@ class CreateHuddleInput:
 
 
 @strawberry.type
-class HuddleQueries:
+class Queries:
     """Reads of huddles."""
 
     @strawberry.field
@@ -70,7 +70,7 @@ class HuddleQueries:
 
 
 @strawberry.type
-class HuddleMutations:
+class Mutations:
     """Changes to huddles; one goes in by enter, stays by heartbeat and goes by leave."""
 
     @strawberry.mutation

@@ -70,7 +70,7 @@ LeaveResult = Annotated[
 
 
 @strawberry.type
-class LeaseMutations:
+class Mutations:
     """Going in, staying and leaving."""
 
     @strawberry.mutation

@@ -116,7 +116,7 @@ def none_given(given: DefinePoolInput) -> InvalidInputError | None:
 
 
 @strawberry.type
-class PoolQueries:
+class Queries:
     """Reads of pools of any kind."""
 
     @strawberry.field
@@ -177,7 +177,7 @@ class PoolQueries:
         if kind is None and ref is not None:
             raise BadUserInput("ref needs a kind")
         if kind is not None and ref is not None:
-            pool = await governed(info, kind.pool_id(ref))
+            pool = await governed(info, kind, ref)
             pools = [pool] if isinstance(pool, Pool) else []
         else:
             kinds = _audited(info, kind)
@@ -208,7 +208,7 @@ def _audited(info: Info, kind: PoolKind | None) -> list[PoolKind]:
 
 
 @strawberry.type
-class PoolMutations:
+class Mutations:
     """Changes to pools of any kind."""
 
     @strawberry.mutation
@@ -238,8 +238,8 @@ class PoolMutations:
     @strawberry.mutation
     async def set_quota(self, info: Info, input: SetQuotaInput) -> PoolResult | None:  # noqa: A002
         """Raise, lower or lift a quota. Nobody is thrown out."""
-        pool = await governed(info, input.kind.pool_id(input.ref))
-        if isinstance(pool, NotFoundError):
+        pool = await governed(info, input.kind, input.ref)
+        if not isinstance(pool, Pool):
             return pool
         return await submit(
             info,
@@ -263,8 +263,8 @@ class PoolMutations:
     @strawberry.mutation
     async def close_pool(self, info: Info, input: PoolRefInput) -> PoolResult | None:  # noqa: A002
         """Let nobody in any more; giving back still works."""
-        pool = await governed(info, input.kind.pool_id(input.ref))
-        if isinstance(pool, NotFoundError):
+        pool = await governed(info, input.kind, input.ref)
+        if not isinstance(pool, Pool):
             return pool
         command = Close(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
         return await submit(info, input, command, success=PoolSuccess)
@@ -272,8 +272,8 @@ class PoolMutations:
     @strawberry.mutation
     async def open_pool(self, info: Info, input: PoolRefInput) -> PoolResult | None:  # noqa: A002
         """Let people in again."""
-        pool = await governed(info, input.kind.pool_id(input.ref))
-        if isinstance(pool, NotFoundError):
+        pool = await governed(info, input.kind, input.ref)
+        if not isinstance(pool, Pool):
             return pool
         command = Open(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
         return await submit(info, input, command, success=PoolSuccess)

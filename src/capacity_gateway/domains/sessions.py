@@ -211,14 +211,14 @@ def seat_or_place(**outcome: Any) -> SessionJoined | SessionWaiting:
 
 
 @strawberry.type
-class SessionMutations:
+class Mutations:
     """Changes to sessions, seats and queues."""
 
     @strawberry.mutation
     async def create_session(self, info: Info, input: CreateSessionInput) -> DefinePoolResult | None:  # noqa: A002
         """Make a session. The same again with the same id is a replay."""
-        event = await governed(info, PoolKind.EVENT.pool_id(input.event_id))
-        if isinstance(event, NotFoundError):
+        event = await governed(info, PoolKind.EVENT, input.event_id, field="eventId")
+        if not isinstance(event, Pool):
             return event
         facts = {
             "owner_id": event.facts.get("owner_id"),

@@ -240,14 +240,14 @@ OrderResult = Annotated[
 
 
 @strawberry.type
-class TicketMutations:
+class Mutations:
     """Changes to ticket types and orders."""
 
     @strawberry.mutation
     async def create_ticket_type(self, info: Info, input: CreateTicketTypeInput) -> DefinePoolResult | None:  # noqa: A002
         """Make a ticket type. The same again with the same id is a replay."""
-        event = await governed(info, PoolKind.EVENT.pool_id(input.event_id))
-        if isinstance(event, NotFoundError):
+        event = await governed(info, PoolKind.EVENT, input.event_id, field="eventId")
+        if not isinstance(event, Pool):
             return event
         facts = {
             "owner_id": event.facts.get("owner_id"),

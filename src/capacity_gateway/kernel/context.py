@@ -29,6 +29,8 @@ class Caller:
     organization: str | None = None
     audits: frozenset[PoolKind] = frozenset()
     """The kinds whose whole ledgers the caller may read."""
+    governs: frozenset[PoolKind] = frozenset()
+    """The kinds of which the caller may make and change pools."""
 
     def owns(self, claim: "Claim") -> bool:
         """Whether a claim is the caller's own."""

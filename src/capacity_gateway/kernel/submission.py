@@ -22,6 +22,8 @@ from capacity_gateway.kernel.vocabulary import PoolKind
 
 Success = TypeVar("Success", bound=CapacityChange)
 
+Governed = Pool | NotFoundError | InvalidInputError
+
 LONGEST_ID = 255  # characters
 LONGEST_ID_BYTES = 800  # three of them fit an index entry of PostgreSQL (2,704 bytes)
 LONGEST_TEXT = 2000  # characters
@@ -118,8 +120,8 @@ def holder_of(info: Info, holder: str | None) -> str:
     return holder
 
 
-async def governed(info: Info, pool_id: str) -> Pool | NotFoundError:
-    """A pool that the caller may govern; NotFoundError where there is none.
+async def governed(info: Info, kind: PoolKind, ref: str, *, field: str = "ref") -> Governed:
+    """A pool that the caller may govern, or the refusal of an id, named by its field, that is none or finds nothing.
 
     Raises:
         Unauthenticated: without a login.
@@ -127,11 +129,12 @@ async def governed(info: Info, pool_id: str) -> Pool | NotFoundError:
     """
     caller = info.context.caller
     caller.require("admin", "director", "organizer")
-    if caller.role == "director" and PoolKind(pool_id.partition(":")[0]) not in caller.audits:
+    if kind not in caller.governs:
         raise Forbidden
-    pool = await info.context.reads.find_pool(pool_id)
+    if not is_id(ref):
+        return InvalidInputError(field=field, message=f"{field} must be 1 to {LONGEST_ID} printable characters")
+    pool = await info.context.reads.find_pool(kind.pool_id(ref))
     if pool is None:
-        ref = pool_id.partition(":")[2]
         return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref))
     if not caller.may_audit(pool):
         raise Forbidden

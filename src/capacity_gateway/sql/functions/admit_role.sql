@@ -7,8 +7,13 @@ DECLARE
     setting text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
-        EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION', role_name)
-            || coalesce(format(' PASSWORD %L', role_password), '');
+        BEGIN
+            EXECUTE format(
+                'CREATE ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION', role_name
+            ) || coalesce(format(' PASSWORD %L', role_password), '');
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL;                   -- roles are the server's: a migration of another database has just made it
+        END;
     END IF;
     FOREACH setting IN ARRAY ARRAY[
         'lock_timeout = ''800ms''', 'statement_timeout = ''2s''', 'idle_in_transaction_session_timeout = ''2s''',
