@@ -24,6 +24,7 @@ from capacity_gateway.embedded import EmbeddedPostgres
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
 from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
+from capacity_gateway.kernel.errors import Busy
 from capacity_gateway.kernel.migrations import migrate as migrate_database
 from capacity_gateway.kernel.outcomes import CapacityChange
 from capacity_gateway.kernel.reads import Reads
@@ -250,11 +251,13 @@ async def reconcile_all(tenant: str | None, kind: PoolKind | None) -> list[tuple
         last = None
         while True:
             reads = Reads(database, capacity, tenant or settings().default_tenant)
-            pools = await reads.pools_page([kind] if kind else PoolKind, after=last, limit=100)
-            for pool in pools:
-                found.append((str(pool.id), pool.title, await reads.reconciliation(pool.id)))
-                last = pool.id
-            await reads.close()
+            try:
+                pools = await reads.pools_page([kind] if kind else PoolKind, after=last, limit=100)
+                for pool in pools:
+                    found.append((str(pool.id), pool.title, await reads.reconciliation(pool.id)))
+                    last = pool.id
+            finally:
+                await reads.close()
             if not pools:
                 return found
 
@@ -322,8 +325,8 @@ def main() -> None:
         cli()
     except ValidationError as error:
         fail("\n".join(f"CAPACITY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
-    except (*CONNECTION_LOST, NoConnection, RuntimeError) as error:
-        speaks_for_itself = isinstance(error, RuntimeError) or getattr(error, "filename", None)
+    except (*CONNECTION_LOST, NoConnection, Busy, RuntimeError) as error:
+        speaks_for_itself = isinstance(error, Busy | RuntimeError) or getattr(error, "filename", None)
         fail(str(error) if speaks_for_itself else f"The database cannot be reached: {error}")
 
 

@@ -124,6 +124,11 @@ def test_reconcile_looks_at_one_kind_or_tenant(demo_url: str) -> None:
     assert (other_tenant.returncode, other_tenant.stdout) == (0, "[]\n")
 
 
+def test_reconcile_fails_on_a_database_that_was_never_migrated(empty_url: str) -> None:
+    """It does not wait for the connection that it has failed on."""
+    assert run("reconcile", database_url=empty_url).returncode > 0
+
+
 async def test_reconcile_shows_a_title_as_it_is(demo_url: str) -> None:
     """Not as the table's own markup."""
     await fetch(demo_url, "UPDATE capacity.pool SET title = '[/red] :smile:'")
