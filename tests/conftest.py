@@ -130,8 +130,8 @@ class Gateway:
 @asynccontextmanager
 async def running(owner_url: str, **knobs: Any) -> AsyncIterator[Gateway]:
     """A gateway over a database, with these settings."""
-    knobs = {"jwt_secret": "a secret for tests, 32 bytes or more", "sweeper": False} | knobs
-    settings = Settings(**knobs)
+    given: dict[str, Any] = {"jwt_secret": "a secret for tests, 32 bytes or more", "sweeper": False, **knobs}
+    settings = Settings(**given)
     app = application(settings, owner_url)
     async with app.router.lifespan_context(app):
         gateway = Gateway(app, settings)
