@@ -153,11 +153,11 @@ async def expiry_while_waiting(owner_url: str, **settings: str) -> list[str]:
     """A hold runs out while a taker waits for the pool: the taker gets the places."""
     owner = await asyncpg.connect(owner_url)
     async with connected(owner_url, 1, **settings) as (taker,):
-        await tell(taker, define(10), hold("a", 10, ttl_seconds=0.1))
+        await tell(taker, define(10), hold("a", 10, ttl_seconds=0.3))
         async with owner.transaction():
             await owner.execute("SELECT FROM capacity.pool FOR UPDATE")
             waiting = asyncio.create_task(attempt(taker, take("b", 10)))
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.35)
         (outcome,) = await waiting
     await owner.close()
     wrong = [] if outcome["code"] == "OK" else [f"{outcome['code']} after the hold had run out"]
