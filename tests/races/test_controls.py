@@ -8,13 +8,13 @@ from races import expiry_while_waiting, mixed, one_claim, two_takers
 
 pytestmark = pytest.mark.controls
 
-LOCK = "    PERFORM capacity.lock_pools(p_tenant, ids);\n"
-READ = "SELECT p FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = ANY (ids) ORDER BY p.id FOR UPDATE"
+LOCK = "    PERFORM capacity.lock_pools(p_tenant, locked);\n"
+READ = "SELECT p FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = ANY (locked) ORDER BY p.id FOR UPDATE"
 PLAIN_READ = READ.removesuffix(" FOR UPDATE")
 ONE_STATEMENT = PLAIN_READ.replace(
-    "FROM capacity.pool AS p", "FROM (SELECT capacity.lock_pools(p_tenant, ids)) AS l CROSS JOIN capacity.pool AS p"
+    "FROM capacity.pool AS p", "FROM (SELECT capacity.lock_pools(p_tenant, locked)) AS l CROSS JOIN capacity.pool AS p"
 )
-LOCK_CLAIMS = LOCK.replace("ids", "ARRAY(SELECT c.claim_id FROM unnest(batch) AS c)")
+LOCK_CLAIMS = LOCK.replace("locked", "ARRAY(SELECT c.claim_id FROM unnest(batch) AS c)")
 
 
 async def rewrite(owner: asyncpg.Connection, function: str, *replacements: tuple[str, str]) -> None:

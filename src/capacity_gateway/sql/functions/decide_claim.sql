@@ -18,7 +18,7 @@ DECLARE
 BEGIN
     IF m.verb = 'backfill' THEN
         RETURN capacity.decide_backfill(v, held_before, had - held_before);
-    ELSIF n < 0 OR n > 2147483647 AND growth = 0 OR (m.verb = 'confirm' AND n > had) OR (m.verb = 'adjust' AND growth > 0 AND m.reason IS NULL)
+    ELSIF n < 0 OR m.quantity < 0 AND m.verb = 'release' OR n > 2147483647 AND growth = 0 OR (m.verb = 'confirm' AND n > had) OR (m.verb = 'adjust' AND growth > 0 AND m.reason IS NULL)
         OR (growth < 0 AND -growth > counted) THEN
         v.code := 'EXCEEDS_CLAIM';
         v.detail := jsonb_build_object(
