@@ -31,7 +31,9 @@ def starter(folder: Path) -> Iterator[Start]:
 
     yield start
     for gateway in started:
-        gateway.stop()
+        gateway.process.terminate()
+    for gateway in started:
+        gateway.process.wait(timeout=30)
     for data_dir in data_dirs:
         if server := postmaster(data_dir):  # its last gateway was killed
             server.kill()
