@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -36,9 +37,12 @@ def database_of(url: str, name: str) -> str:
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address, as its owner, of a PostgreSQL that all workers of this run share."""
     run = getattr(request.config, "workerinput", {}).get("testrunuid", str(os.getpid()))
-    postgres = EmbeddedPostgres(Path(tempfile.gettempdir()) / f"capacity-tests-{run}")
+    folder = Path(tempfile.gettempdir()) / f"capacity-tests-{run}"
+    postgres = EmbeddedPostgres(folder)
     yield postgres.start()
     postgres.stop()
+    if not (folder / "pg" / "postmaster.pid").exists():  # the last worker to leave
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from capacity_gateway.domains.competitions import KIND, ReservationSuccess
 from capacity_gateway.embedded import EmbeddedPostgres
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
-from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
+from capacity_gateway.kernel.database import CONNECTION_LOST, REFUSED, Database, NoConnection, application_url
 from capacity_gateway.kernel.errors import Busy
 from capacity_gateway.kernel.migrations import migrate as migrate_database
 from capacity_gateway.kernel.outcomes import CapacityChange
@@ -133,7 +133,7 @@ def reconcile(
     threshold: int = 5,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
-    """Compare every counter with its ledger; exit 1 when one is off by more than the threshold.
+    """Compare every counter with its ledger; exit 1 when one is off by more than the threshold, or a chain is broken.
 
     Args:
         kind: One kind of pools; absent = all.
@@ -163,7 +163,7 @@ def reconcile(
     else:
         Console().print(table)
         Console().print(*remarks, sep="\n", markup=False, highlight=False, soft_wrap=True)
-    sys.exit(any(abs(r.discrepancy) > threshold for _, _, r in found))
+    sys.exit(any(abs(r.discrepancy) > threshold or not r.chain_intact for _, _, r in found))
 
 
 @cli.command
@@ -328,6 +328,8 @@ def main() -> None:
     except (*CONNECTION_LOST, NoConnection, Busy, RuntimeError) as error:
         speaks_for_itself = isinstance(error, Busy | RuntimeError) or getattr(error, "filename", None)
         fail(str(error) if speaks_for_itself else f"The database cannot be reached: {error}")
+    except REFUSED as error:
+        fail(f"The database refuses: {error}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Capacity:
 
     def __init__(self, database: Database, *, deadline_seconds: float) -> None:
         self._database = database
-        self._deadline_seconds = deadline_seconds
+        self.deadline_seconds = deadline_seconds
 
     async def submit(
         self, tenant: str, commands: Sequence[Command], by: Attribution, success: Callable[..., Success]
@@ -82,7 +82,7 @@ class Capacity:
         text = orjson.dumps([{"request": 1} | command for command in commands]).decode()
         in_doubt = False
         try:
-            async with asyncio.timeout(self._deadline_seconds):
+            async with asyncio.timeout(self.deadline_seconds):
                 async for attempt in stamina.retry_context(
                     on=(*ROLLED_BACK, *TAKEN_MEANWHILE, *CONNECTION_LOST, NoConnection),
                     attempts=3,

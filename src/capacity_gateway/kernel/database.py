@@ -50,6 +50,10 @@ UNREADABLE = (asyncpg.DataError, asyncpg.exceptions.DataError, OverflowError)
 """An argument of a read that PostgreSQL has no value for: NUL in a text, a time before all times."""
 
 
+REFUSED = (asyncpg.PostgresError,)
+"""The server's own words, for whoever started the gateway: no such database, a wrong password."""
+
+
 class NoConnection(Exception):
     """No connection could be had in time: nothing was sent."""
 
@@ -124,8 +128,8 @@ class Database:
             raise NoConnection from error
         try:
             yield connection
-        except asyncpg.InternalClientError:
-            connection.terminate()  # such a connection must never be used again
+        except CONNECTION_LOST:
+            connection.terminate()  # what is left of it must never be used again
             raise
         finally:
             await self._connections.release(connection, timeout=1)

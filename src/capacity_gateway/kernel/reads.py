@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from typing import Any
 
@@ -45,25 +45,34 @@ class Reads:
         self._stack = AsyncExitStack()
         self._connection: Connection | None = None
         self._lost = False
+        self._until = self._deadline()
         self._turn = asyncio.Lock()  # a connection answers one query at a time
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
 
     async def close(self) -> None:
         """Give the connection back; what is read afterwards is of a new snapshot."""
+        if self._lost and self._connection is not None:
+            self._connection.terminate()
         self._connection = None
         self._lost = False
+        self._until = self._deadline()
         self._loaders.clear()
-        await self._stack.aclose()
+        with suppress(*CONNECTION_LOST):
+            await self._stack.aclose()
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._capacity.deadline_seconds
 
     async def _rows(self, query: str, **arguments: Any) -> list[tuple[str, Json]]:
         async with self._turn:
             if self._lost:  # the transaction is aborted, and with it the snapshot
                 raise Busy
             try:
-                if self._connection is None:
-                    self._connection = await self._open()
-                rows = getattr(QUERIES, query)(self._connection, tenant=self._tenant, **arguments)
-                return [(row["key"], orjson.loads(row["value"])) async for row in rows]
+                async with asyncio.timeout_at(self._until):
+                    if self._connection is None:
+                        self._connection = await self._open()
+                    rows = getattr(QUERIES, query)(self._connection, tenant=self._tenant, **arguments)
+                    return [(row["key"], orjson.loads(row["value"])) async for row in rows]
             except (*NOT_APPLIED, *CONNECTION_LOST, NoConnection) as error:
                 self._lost = True
                 raise Busy from error

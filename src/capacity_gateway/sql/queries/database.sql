@@ -1,6 +1,9 @@
 -- name: unsafe_settings()
 -- What makes this server or this role unfit to keep promises, one sentence a row.
-SELECT 'fsync is off: a power cut may lose acknowledged changes' AS problem
+SELECT 'the database has no tables yet: run capacity-gateway migrate' AS problem
+WHERE to_regclass('capacity.ledger') IS NULL
+UNION ALL
+SELECT 'fsync is off: a power cut may lose acknowledged changes'
 WHERE current_setting('fsync') = 'off'
 UNION ALL
 SELECT 'full_page_writes is off: a crash may corrupt pages' WHERE current_setting('full_page_writes') = 'off'
