@@ -69,9 +69,8 @@ class Reads:
                 raise Busy
             try:
                 async with asyncio.timeout_at(self._until):
-                    if self._connection is None:
-                        self._connection = await self._open()
-                    rows = getattr(QUERIES, query)(self._connection, tenant=self._tenant, **arguments)
+                    connection = self._connection or await self._open()
+                    rows = getattr(QUERIES, query)(connection, tenant=self._tenant, **arguments)
                     return [(row["key"], orjson.loads(row["value"])) async for row in rows]
             except (*NOT_APPLIED, *CONNECTION_LOST, NoConnection) as error:
                 self._lost = True
@@ -85,6 +84,7 @@ class Reads:
             connection = await self._stack.enter_async_context(
                 self._database.connection(wait_seconds=READ_WAIT_SECONDS)
             )
+            self._connection = connection  # before anything is asked of it, so that close lets go of it if it is lost
             await self._stack.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
             due = await QUERIES.open_snapshot(connection, tenant=self._tenant)
             if not due:
