@@ -35,7 +35,13 @@ def database_of(url: str, name: str) -> str:
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address, as its owner, of a PostgreSQL that all workers of this run share."""
+    """The address, as its owner, of a PostgreSQL that all workers of this run share.
+
+    CAPACITY_TEST_DATABASE_URL names another one, to try other versions with.
+    """
+    if "CAPACITY_TEST_DATABASE_URL" in os.environ:
+        yield os.environ["CAPACITY_TEST_DATABASE_URL"]
+        return
     run = getattr(request.config, "workerinput", {}).get("testrunuid", str(os.getpid()))
     folder = Path(tempfile.gettempdir()) / f"capacity-tests-{run}"
     postgres = EmbeddedPostgres(folder)
