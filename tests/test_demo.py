@@ -189,7 +189,9 @@ async def test_the_overnight_audit_reads_as_it_did(gateway: Gateway, backfill: B
     """At 30 October, 05:00: the report's column of what was available."""
     await backfill()
 
-    page = await gateway.send('{ pools { edges { node { title at(time: "2025-10-30T05:00:00Z") { available } } } } }')
+    page = await gateway.send(
+        '{ pools(kind: COMPETITION) { edges { node { title at(time: "2025-10-30T05:00:00Z") { available } } } } }'
+    )
 
     assert {edge["node"]["title"]: edge["node"]["at"]["available"] for edge in page["edges"]} == {
         "EMPWR Dance - London": 545,
@@ -215,7 +217,7 @@ async def test_london_can_be_refunded_and_approved_like_any_other(gateway: Gatew
 
 async def test_one_reservation_is_left_to_try_an_approval_with(gateway: Gateway, loaded: int) -> None:
     """Pending, of the demo's own studio, and it takes nothing."""
-    assert loaded == 31
+    assert loaded == 105
     found = await gateway.send(
         f'{{ reservation(id: "{PENDING_RESERVATION}") {{ status spacesRequested studioId competition {{ name }} }} }}'
     )
@@ -240,7 +242,7 @@ async def test_loading_again_changes_nothing(capacity: Capacity, owner: asyncpg.
 
     before = await rows()
 
-    assert (loaded, await load_demo(capacity, TENANT)) == (31, 0)
+    assert (loaded, await load_demo(capacity, TENANT)) == (105, 0)
     assert await rows() == before
 
 
@@ -258,5 +260,33 @@ async def test_two_starts_at_once_load_it_once(gateway: Gateway, capacity: Capac
     """Each operation is one key."""
     changed = await asyncio.gather(*(load_demo(capacity, TENANT) for _ in range(2)))
 
-    assert sum(changed) == 31
+    assert sum(changed) == 105
     assert await london(gateway, "version available") == {"version": 3, "available": 538}
+
+
+async def test_the_demo_event_has_a_bit_of_every_kind(gateway: Gateway, loaded: int) -> None:
+    """Half full, with a queue to look at, and its books balance."""
+    page = await gateway.send(
+        "{ reconcile { edges { node { total actualAvailable discrepancy problems { kind } pool {"
+        " id waitlist { waiting } } } } } }",
+        headers=gateway.login("ada", "admin"),
+    )
+    nodes = [edge["node"] for edge in page["edges"]]
+    found = {
+        node["pool"]["id"]: (node["total"], node["actualAvailable"], node["pool"]["waitlist"])
+        for node in nodes
+        if not node["pool"]["id"].startswith("competition:")
+    }
+
+    assert loaded
+    assert found == {
+        "booth:demo-booth": (4, 2, {"waiting": 0}),
+        "breakout_room:demo-room": (8, 4, None),
+        "event:demo-summit": (40, 20, None),
+        "huddle:demo-huddle": (6, 3, None),
+        "session:demo-keynote": (30, 15, {"waiting": 0}),
+        "session:demo-workshop": (4, 0, {"waiting": 3}),
+        "stream:demo-summit": (10, 5, None),
+        "ticket_type:demo-early-bird": (20, 10, None),
+    }
+    assert [node["problems"] for node in nodes if not node["pool"]["id"].startswith("competition:79")] == [[]] * 12

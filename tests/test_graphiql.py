@@ -19,7 +19,7 @@ from graphql.execution.values import get_variable_values
 from capacity_gateway import graphiql
 from capacity_gateway.graphiql import EXAMPLES, Example
 
-ROLES = ("director", "studio", "admin", "attendee")
+ROLES = ("director", "studio", "admin", "organizer", "service", "attendee")
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u2029 \"' \\ ${examples} $$ &lt; é 🙂"
 
 every_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)

@@ -253,6 +253,8 @@ def test_demo_tokens_are_of_their_roles() -> None:
         "admin": "admin",
         "director": "director",
         "studio": "studio",
+        "organizer": "organizer",
+        "service": "service",
         "attendee": None,
     }
 

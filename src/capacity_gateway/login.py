@@ -108,6 +108,8 @@ def demo_tokens(settings: Settings) -> dict[str, str]:
         "admin": {"sub": "ada", "role": "admin"},
         "director": {"sub": "dora", "role": "director"},
         "studio": {"sub": "stella", "role": "studio", "studioId": "studio-demo"},
+        "organizer": {"sub": "olga", "role": "organizer"},
+        "service": {"sub": "payments", "role": "service"},
         "attendee": {"sub": "ann"},
     }
     return {role: mint(settings, claims, ttl_seconds=86_400) for role, claims in people.items()}
