@@ -359,13 +359,13 @@ async def test_an_unknown_reservation_is_not_found(ask: Ask) -> None:
 async def test_of_two_directors_on_one_pool_exactly_one_succeeds(
     gateway: Gateway, ask: Ask, open_competition: Ask, pause: Any
 ) -> None:
-    """150 free, two approvals of 100 at once, many times: never oversold, never both refused."""
+    """150 free, two approvals of 100 at once, 200 times: never oversold, never both refused."""
 
     async def approve(name: str) -> Any:
         await pause(random.uniform(0, 0.002))  # noqa: S311 - jitter
         return await ask("approve", reservationId=name, spacesConfirmed=100)
 
-    for number in range(60):
+    for number in range(200):
         ref = f"c{number}"
         await open_competition(150, ref, **{f"{ref}-a": 100, f"{ref}-b": 100})
 
