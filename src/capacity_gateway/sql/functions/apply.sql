@@ -55,7 +55,7 @@ BEGIN
             d.outcomes := capacity.replay(p_tenant, seen[first], request, now);
         ELSE
             places := capacity.places_of(request, own, ids);
-            IF first > 1 AND (pools[places[1]]).waitlist THEN  -- an offer may have changed what had been read
+            IF first > 1 AND EXISTS (SELECT FROM unnest(places) AS n WHERE (pools[n]).waitlist) THEN  -- an offer may have changed what had been read
                 own := capacity.load_claims(p_tenant, request, locked);
             END IF;
             d := capacity.decide_request(
