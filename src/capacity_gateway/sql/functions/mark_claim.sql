@@ -27,15 +27,19 @@ BEGIN
     END IF;
     IF m.verb = 'move' THEN
         v.pool.waiting := (v.pool).waiting - waited;
+        v.pool.offered := (v.pool).offered - c.offered::integer;
         v.to_pool.waiting := (v.to_pool).waiting + waits;
+        v.to_pool.offered := (v.to_pool).offered + c.offered::integer;
+        v.to_pool.last_place := (v.to_pool).last_place + waits;
+        c.place := CASE WHEN waits = 1 THEN (v.to_pool).last_place ELSE c.place END;
     ELSE
         v.pool.waiting := (v.pool).waiting + waits - waited;
+        v.pool.offered := (v.pool).offered + c.offered::integer - (was.offered IS TRUE)::integer;
     END IF;
     IF waits > waited THEN
         v.pool.last_place := (v.pool).last_place + 1;
         c.place := (v.pool).last_place;
     END IF;
-    v.pool.offered := (v.pool).offered + c.offered::integer - (was.offered IS TRUE)::integer;
     v.claim := c;
     RETURN v;
 END $$;
