@@ -64,7 +64,7 @@ BEGIN
         n := n + c.quantity;
     ELSIF m.verb = 'release' THEN
         n := c.quantity - coalesce(m.quantity, c.quantity);
-    ELSIF c.offered OR m.verb = 'touch' THEN
+    ELSIF c.offered AND m.verb <> 'adjust' OR m.verb = 'touch' THEN
         n := c.quantity;            -- an offer is taken up as it was made
     END IF;
     IF c.id IS NULL THEN

@@ -37,7 +37,8 @@ BEGIN
 
     IF m.verb NOT IN ('stage', 'move', 'touch') THEN
         c.quantity := n;
-        c.offered := false;
+        -- Of an offer a part may be given back; it is still one.
+        c.offered := c.offered AND (m.verb = 'adjust' OR m.verb = 'release' AND m.quantity IS NOT NULL);
     END IF;
     IF m.verb = 'wait' THEN
         c.state := 'waiting';
