@@ -8,10 +8,12 @@ DECLARE
 BEGIN
     IF c.id IS NULL THEN
         RETURN 'OK';
-    ELSIF c.exclusive = m.exclusive THEN
+    ELSIF c.exclusive = m.exclusive AND c.state IN ('waiting', 'held', 'confirmed') THEN
         RETURN CASE
             WHEN NOT here THEN 'ELSEWHERE'
+            WHEN m.once AND c.id <> m.claim_id THEN 'TAKEN'
             WHEN c.offered AND m.verb IN ('hold', 'take') THEN 'OK'
+            WHEN c.state <> m.done_state THEN 'INVALID_TRANSITION'
             ELSE 'DONE' END;
     ELSIF m.if_live AND c.state IN ('released', 'expired') OR staged AND m.to_pool_id = c.pool_id THEN
         RETURN 'DONE';
