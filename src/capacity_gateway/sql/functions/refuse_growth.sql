@@ -1,6 +1,7 @@
 -- Is `p` open, with room for `growth` more? If not, the verdict names the refusal, the pool and its true numbers;
--- otherwise it stays as it is. Who waits comes first: while anybody does, nobody walks in. Sums are 64-bit and no
--- pool holds more than 2^31 - 1, so nothing wraps.
+-- otherwise it stays as it is. Who waited before the request comes first: while anybody does whom the pool could hold
+-- at all, nobody else gets more of it, by whatever way. Sums are 64-bit and no pool holds more than 2^31 - 1, so
+-- nothing wraps.
 CREATE OR REPLACE FUNCTION capacity.refuse_growth(
     v capacity.verdict, p capacity.pool, growth bigint, m capacity.command
 ) RETURNS capacity.verdict
@@ -11,7 +12,11 @@ DECLARE
     room bigint := least(
         CASE WHEN p.quota IS NULL OR m.overbook THEN largest ELSE p.quota::bigint + p.oversell_max END, largest
     ) - p.held - p.confirmed;
-    queued boolean := p.waitlist AND p.waiting > 0 AND m.verb IN ('hold', 'take') AND m.reason <> 'OFFER';
+    queued boolean := p.waitlist AND p.waiting > 0 AND m.reason IS DISTINCT FROM 'OFFER' AND EXISTS (
+        SELECT FROM capacity.claim AS w
+        WHERE w.tenant_id = p.tenant_id AND w.pool_id = p.id AND w.state = 'waiting'
+            AND (p.quota IS NULL OR w.quantity <= p.quota::bigint + p.oversell_max)
+    );
 BEGIN
     v.pool := p;
     IF p.closed_at IS NOT NULL OR clock_timestamp() < p.opens_at OR clock_timestamp() >= p.closes_at THEN
