@@ -107,15 +107,20 @@ def release(claim: str, quantity: int | None = None, **more: Any) -> Json:
     return _of_claim("release", claim) | {"quantity": quantity, "reason": "RELEASE"} | more
 
 
+def touch(claim: str, ttl_seconds: float = 60, **more: Any) -> Json:
+    """Move a hold's expiry."""
+    return _of_claim("touch", claim) | {"ttl_seconds": ttl_seconds} | more
+
+
 def adjust(claim: str, quantity: int | None = None, **more: Any) -> Json:
     """Bring a claim to a quantity."""
     reasons = {"reason": "ADJUSTMENT_INCREASE", "other_reason": "ADJUSTMENT_DECREASE"}
     return _of_claim("adjust", claim) | {"quantity": quantity} | reasons | more
 
 
-def move(claim: str, to: str = OTHER) -> Json:
+def move(claim: str, to: str = OTHER, **more: Any) -> Json:
     """Take a claim to another pool."""
-    return _of_claim("move", claim) | {"to_pool_id": to, "reason": "MOVE_OUT", "other_reason": "MOVE_IN"}
+    return _of_claim("move", claim) | {"to_pool_id": to, "reason": "MOVE_OUT", "other_reason": "MOVE_IN"} | more
 
 
 def stage(claim: str, **more: Any) -> Json:

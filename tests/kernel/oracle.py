@@ -1,14 +1,14 @@
 """The reference model: what commands do to pools and claims, one after the other, with nothing clever about it."""
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 LARGEST = 2**31 - 1
 TAKERS = {"wait": "waiting", "hold": "held", "take": "confirmed", "confirm": "confirmed"}
 LIVE = {"waiting", "held", "confirmed"}
 ENDED = {"released", "expired"}
-FROM = {"wait": set[str](), "hold": {"waiting"}, "take": {"waiting"}, "confirm": {"held"}, "move": LIVE | ENDED}
+FROM = {"wait": set[str](), "hold": {"waiting"}, "take": {"waiting"}, "confirm": {"held"}, "touch": {"held"}}
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,14 @@ class Claim:
     """A share of a pool."""
 
     pool: str
+    holder: str = ""
+    word: str | None = None
     state: str = "none"
     quantity: int = 0
     due: bool = False
+    offered: bool = False
+    rank: int = 0
+    place: int = 0
 
     def used(self, state: str, pool: str) -> int:
         """How many of a pool it has in a state."""
@@ -30,9 +35,17 @@ class Pool:
     """A limit. Its counters are what the claims add up to."""
 
     quota: int | None
+    waitlist: bool = False
+    fleeting: bool = False
+    """Its offers are due as soon as they are made."""
     beyond: int = 0
     closed: bool = False
     version: int = 0
+    places: int = 0
+
+    def limit(self, *, overbook: bool = False) -> int:
+        """How many may be taken of it."""
+        return LARGEST if self.quota is None or overbook else min(LARGEST, self.quota + self.beyond)
 
 
 @dataclass
@@ -41,43 +54,101 @@ class Oracle:
 
     pools: dict[str, Pool]
     claims: dict[str, Claim] = field(default_factory=dict)
+    waited: dict[str, list[int]] = field(default_factory=dict)
+    """How many those wanted who waited when the request began."""
 
     def used(self, pool: str) -> tuple[int, int]:
         """Held and confirmed of a pool."""
         held, confirmed = ([c.used(state, pool) for c in self.claims.values()] for state in ("held", "confirmed"))
         return sum(held), sum(confirmed)
 
-    def numbers(self) -> dict[str, tuple[int | None, int, int, int]]:
-        """Of each pool: quota, held, confirmed, version."""
-        return {name: (pool.quota, *self.used(name), pool.version) for name, pool in self.pools.items()}
+    def line(self, pool: str) -> list[str]:
+        """Who waits, in order."""
+        waiting = {n: c for n, c in self.claims.items() if (c.pool, c.state) == (pool, "waiting")}
+        return sorted(waiting, key=lambda name: (waiting[name].rank, waiting[name].place))
 
-    def shares(self) -> dict[str, tuple[str, str, int]]:
-        """Of each claim: pool, state, quantity."""
-        return {name: (claim.pool, claim.state, claim.quantity) for name, claim in self.claims.items()}
+    def fitting(self, pool: str) -> list[str]:
+        """Those of them who could have what they wait for, were the pool empty."""
+        limit = self.pools[pool].limit()
+        return [name for name in self.line(pool) if self.claims[name].quantity <= limit]
+
+    def numbers(self) -> dict[str, tuple[int | None, ...]]:
+        """Of each pool: quota, held, confirmed, version, how many wait, and how many have an offer."""
+        offers = [c.pool for c in self.claims.values() if c.offered and c.state == "held"]
+        return {
+            name: (pool.quota, *self.used(name), pool.version, len(self.line(name)), offers.count(name))
+            for name, pool in self.pools.items()
+        }
+
+    def shares(self) -> dict[str, tuple[str, str, int, bool]]:
+        """Of each claim: pool, state, quantity, and whether it is an offer, or one that ran out unsaid."""
+        return {name: (claim.pool, claim.state, claim.quantity, claim.offered) for name, claim in self.claims.items()}
+
+    def queues(self) -> dict[str, list[str]]:
+        """Of each pool: who waits, in order."""
+        return {name: self.line(name) for name in self.pools}
 
     def request(self, commands: list[dict[str, Any]]) -> list[str]:
         """The codes of one request: all of its commands stand, or none."""
         before = deepcopy((self.pools, self.claims))
-        codes = [self.step(**command) for command in commands]
-        if len(codes) > 1 and not {"OK", "DONE"}.issuperset(codes):
+        self.waited = {pool: [self.claims[name].quantity for name in self.line(pool)] for pool in self.pools}
+        codes: list[str] = []
+        for command in commands:
+            codes.append(self.step(queued="waiting" in codes, **command))
+            if codes[-1] in ("OK", "DONE") and self.state_of(command) == "waiting":
+                codes[-1:] = [codes[-1], "waiting"]
+        codes = [code for code in codes if code != "waiting"]
+        if not {"OK", "DONE"}.issuperset(codes):
             self.pools, self.claims = before
-            codes = ["LINKED" if code in ("OK", "DONE") else code for code in codes]
+            for command, code in zip(commands, codes, strict=True):
+                if command.get("mind_lapse") and code == "HOLD_EXPIRED":
+                    lapsed = self.lapsed(command["holder"], command["pool_id"])
+                    self.claims |= {name: replace(self.claims[name], offered=False) for name in lapsed[:1]}
+            return ["LINKED" if code in ("OK", "DONE") and len(codes) > 1 else code for code in codes]
+        self.offer()
         return codes
 
     def settle(self, commands: list[dict[str, Any]]) -> None:
-        """End the holds that are due in the pools that these commands touch."""
+        """End the holds that are due in the pools that these commands touch, and offer what came free."""
         touched = {command.get(name) for command in commands for name in ("pool_id", "to_pool_id")}
-        alone = [self.claims.get(command.get("claim_id", "")) for command in commands if not command.get("pool_id")]
-        touched |= {claim.pool for claim in alone if claim}
+        named = [self.find(c) for c in commands if not c.get("pool_id") or self.find(c) != c.get("claim_id")]
+        touched |= {self.claims[name].pool for name in named if name in self.claims}
         for name, claim in self.claims.items():
             if claim.pool in touched and claim.state == "held" and claim.due:
-                self.claims[name] = Claim(claim.pool, "expired")
-                self.pools[claim.pool].version += 1
+                self.claims[name] = replace(claim, state="expired", quantity=0)
+                self.pools[claim.pool].version += claim.quantity > 0
+        self.offer()
+
+    def offer(self) -> None:
+        """Hold for those first in line what they wait for, until it does not fit."""
+        for name, pool in self.pools.items():
+            while pool.waitlist and (line := self.fitting(name)):
+                first = self.claims[line[0]]
+                if first.quantity and (pool.closed or sum(self.used(name)) + first.quantity > pool.limit()):
+                    break
+                self.claims[line[0]] = replace(first, state="held", offered=True, due=pool.fleeting)
+                pool.version += first.quantity > 0
+
+    def find(self, command: dict[str, Any]) -> str:
+        """The name of the claim that a command is about: the live one with its exclusive word, or that of its id."""
+        word = command.get("exclusive")
+        live = [name for name, c in self.claims.items() if word and c.word == word and c.state in LIVE]
+        return live[0] if live else command.get("claim_id", "")
+
+    def state_of(self, command: dict[str, Any]) -> str | None:
+        """The state of the claim that a command is about."""
+        name = self.find(command)
+        return self.claims[name].state if name in self.claims else None
+
+    def lapsed(self, holder: str, pool: str) -> list[str]:
+        """Offers that have run out, and nobody has said so."""
+        expired = {n: c for n, c in self.claims.items() if c.state == "expired" and c.offered}
+        return [name for name, c in expired.items() if (c.holder, c.pool) == (holder, pool)]
 
     def step(self, **command: Any) -> str:
         """Do one command, and count a version in every pool that it changes by a number."""
         before = self.numbers()
-        code = self.claim(**command) if command.get("claim_id") else self.govern(**command)
+        code = self.claim(self.find(command), **command) if command.get("claim_id") else self.govern(**command)
         for name, now in self.numbers().items():
             self.pools[name].version += (now[0] or 0, *now[1:3]) != (before[name][0] or 0, *before[name][1:3])
         return code
@@ -101,31 +172,79 @@ class Oracle:
         done, pool.quota, pool.beyond = (new, beyond) == (pool.quota, pool.beyond), new, beyond
         return "DONE" if done else "OK"
 
-    def claim(  # noqa: PLR0911 - one return a refusal
-        self, *, verb: str, claim_id: str, pool_id: str | None = None, quantity: int | None = None, **more: Any
-    ) -> str:
+    def claim(self, name: str, *, verb: str, pool_id: str | None = None, **more: Any) -> str:
         """A command to a claim: what it has afterwards, and whether there is room for that."""
-        was, to = self.claims.get(claim_id), more.get("to_pool_id")
-        if was is None and pool_id is None:
-            return "NOT_FOUND"
-        if was and (was.state not in FROM.get(verb, LIVE) or was.pool != (pool_id or was.pool)):
-            return "EXISTS" if pool_id else "HOLD_EXPIRED" if was.state == "expired" else "INVALID_TRANSITION"
-        was = was or Claim(pool_id or "")
-        if was.pool == to:
-            return "DONE"
-        asked = was.quantity if quantity is None else quantity
-        left = {"move": was.quantity, "release": was.quantity - asked}.get(verb, asked)
-        state = "released" if verb == "release" and quantity is None else TAKERS.get(verb, was.state)
-        due = more["ttl_seconds"] == 0 if verb == "hold" else was.due
-        now = Claim(to or was.pool, state, left + was.quantity * more.get("relative", False), due)
+        was = self.claims.get(name)
+        code = self.standing(was, verb=verb, pool_id=pool_id, **more)
+        if code == "DONE" and verb == "hold" and was and was.state == "held" and not was.offered:
+            self.claims[name] = replace(was, due=was.due and more["ttl_seconds"] == 0)
+        if code != "OK":
+            return code
+        rank = more.get("rank") or 0
+        was = was or Claim(pool_id or "", more.get("holder", ""), more.get("exclusive"), rank=rank)
+        now = self.afterwards(was, verb=verb, **more)
         growth = sum(now.used(s, now.pool) - was.used(s, now.pool) for s in ("held", "confirmed"))
         pool, use = self.pools[now.pool], sum(self.used(now.pool))
         if now.quantity < 0 or (verb == "confirm" and growth > 0):
             return "EXCEEDS_CLAIM"
         if pool.closed and (growth > 0 or verb in ("wait", "move")):
             return "POOL_CLOSED"
-        limit = LARGEST if pool.quota is None or more.get("overbook") else min(LARGEST, pool.quota + pool.beyond)
-        if growth > 0 and use + growth > limit:
-            return "INSUFFICIENT"
-        self.claims[claim_id] = now
+        behind = pool.waitlist and self.line(now.pool) and min(self.waited[now.pool], default=LARGEST) <= pool.limit()
+        if growth > 0 and (behind or use + growth > pool.limit(overbook=more.get("overbook", False))):
+            most = 1 if pool.quota is None else max(1, pool.quota + pool.beyond)
+            if not (more.get("or_wait") and pool.waitlist and now.quantity <= most):
+                return "INSUFFICIENT"
+            now = replace(now, state="waiting", offered=False)
+        if now.state == "waiting" and (was.state, was.pool) != ("waiting", now.pool):
+            pool.places += 1
+            now = replace(now, place=pool.places)
+        self.claims[name] = now
         return "OK"
+
+    def standing(  # noqa: PLR0911 - one return a rule
+        self, was: Claim | None, *, verb: str, pool_id: str | None, **more: Any
+    ) -> str:
+        """May a command be carried out on a claim as it stands?"""
+        if was is None:
+            if pool_id is None:
+                return "NOT_FOUND"
+            if more["queued"] and more.get("unless_waiting"):
+                return "DONE"
+            if more.get("mind_lapse") and self.lapsed(more["holder"], pool_id):
+                return "HOLD_EXPIRED"
+            has = {(c.pool, c.holder) for c in self.claims.values() if c.state == "confirmed"}
+            needed = more.get("needs_pool_id")
+            return "NOT_ELIGIBLE" if needed and (needed, more["holder"]) not in has else "OK"
+        if more["queued"] and more.get("unless_waiting"):
+            return "DONE"
+        here, takes = pool_id in (None, was.pool), was.offered and was.state == "held" and verb in ("hold", "take")
+        if more.get("exclusive") and was.word == more["exclusive"] and was.state in LIVE:
+            return "ELSEWHERE" if not here else "OK" if takes else "DONE"
+        if (more.get("if_live") and was.state in ENDED) or was.pool == more.get("to_pool_id"):
+            return "DONE"
+        if here and (takes or was.state in FROM.get(verb, LIVE)):
+            return "OK"
+        return (
+            "EXISTS"
+            if pool_id
+            else "HOLD_EXPIRED"
+            if was.state == "expired" or verb == "touch"
+            else "INVALID_TRANSITION"
+        )
+
+    @staticmethod
+    def afterwards(was: Claim, *, verb: str, quantity: int | None = None, **more: Any) -> Claim:
+        """A claim as a command would leave it, if there is room."""
+        asked = was.quantity if quantity is None else quantity
+        left = {"move": was.quantity, "touch": was.quantity, "release": was.quantity - asked}.get(verb, asked)
+        if was.offered and verb in ("hold", "take", "confirm"):
+            left = was.quantity  # an offer is taken up as it was made
+        ends = verb == "release" and quantity is None
+        return replace(
+            was,
+            pool=more.get("to_pool_id") or was.pool,
+            state="released" if ends else TAKERS.get(verb, was.state),
+            quantity=left + was.quantity * more.get("relative", False),
+            due=more["ttl_seconds"] == 0 if verb in ("hold", "touch") else was.due,
+            offered=was.offered and not ends and verb not in TAKERS,
+        )

@@ -1,6 +1,8 @@
 """The kernel against its reference model, on whatever hypothesis can think of."""
 
 import itertools
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -24,34 +26,77 @@ from asking import (
     reopen,
     resize,
     take,
+    touch,
     wait,
 )
 from capacity_gateway.kernel.database import Database
 
-POOLS = {"competition:p": 20, "competition:q": 7, "competition:unlimited": None}
-CLAIMS = [f"c{n}" for n in range(7)]
+PLAIN = {"competition:p": Pool(20), "competition:q": Pool(7), "competition:unlimited": Pool(None)}
+QUEUES = {
+    "competition:p": Pool(3),
+    "competition:queue": Pool(2, waitlist=True),
+    "competition:second": Pool(3, waitlist=True),
+    "competition:fleeting": Pool(3, waitlist=True, fleeting=True),
+}
+PEOPLE = "ABCD"
+CLAIMS = [f"{person}{n}" for person in PEOPLE for n in (1, 2)]
 TIMES = {"as_of", "recorded_at", "effective_at", "created_at", "since", "confirmed_at", "expires_at"}
 TIMES |= {"clock", "opened_at", "closed_at", "expired_at"}
 OWN = {"hash", "tenant_id", "earliest_release_at"}  # the last differs in a batch: a known fault, see test_apply
 
+BEGUN = [
+    [[take("A1", 2, "competition:queue", holder="A")]],
+    [[take("B1", 1, "competition:queue", holder="B", or_wait=True)]],
+    [[take("C1", 2, "competition:queue", holder="C", or_wait=True)]],
+    [[take("D1", 1, "competition:queue", holder="D", or_wait=True)]],
+    [[hold("D2", 3, "competition:second", holder="D")]],
+    [[take("A2", 1, "competition:second", holder="A", or_wait=True)]],
+    [[take("B2", 2, "competition:fleeting", holder="B")]],
+    [[hold("C2", 2, "competition:fleeting", holder="C", or_wait=True)]],
+]
+"""With this the queues are queues."""
+
 numbers = itertools.count()
 
-few = st.integers(1, 12)
-few_or_many = st.integers(0, 12) | st.sampled_from([2**31 - 1, 2**31 - 2])
+few = st.integers(1, 3)
+some = st.integers(1, 12)
+some_or_many = st.integers(0, 12) | st.sampled_from([2**31 - 1, 2**31 - 2])
 claims = st.sampled_from(CLAIMS)
-pools = st.sampled_from(list(POOLS))
 rarely = st.sampled_from([False] * 9 + [True])
+often = st.booleans()
+
+
+@st.composite
+def arrivals(draw: st.DrawFn, pools: st.SearchStrategy[str], *ttls: float) -> Json:
+    """Somebody comes to a pool, perhaps to one where he is already, and perhaps ready to wait."""
+    claim, pool = draw(claims), draw(pools)
+    holder, verb = claim[0], draw(st.sampled_from([hold, take, take, wait]))
+    more: Json = {"ttl_seconds": draw(st.sampled_from(ttls))} if verb is hold else {}
+    return verb(
+        claim,
+        draw(few),
+        pool,
+        holder=holder,
+        or_wait=draw(often),
+        rank=draw(st.integers(0, 1)),
+        exclusive=draw(st.sampled_from([None, holder, f"{pool}|{holder}"])),
+        needs_pool_id="competition:p" if draw(rarely) else None,
+        mind_lapse=draw(often),
+        **more,
+    )
 
 
 def commands(*ttls: float) -> st.SearchStrategy[Json]:
-    """Any command; holds last one of these times."""
+    """Any command to plain pools; holds last one of these times."""
+    pools = st.sampled_from(list(PLAIN))
     return st.one_of(
-        st.builds(wait, claims, few, pools),
-        st.builds(hold, claims, few, pools | st.none(), st.sampled_from(ttls), overbook=rarely),
-        st.builds(take, claims, few, pools | st.none(), overbook=rarely),
-        st.builds(take, claims, few_or_many, pools),
-        st.builds(confirm, claims, few | st.none()),
-        st.builds(release, claims, few | st.none()),
+        arrivals(pools, *ttls),
+        st.builds(wait, claims, some, pools),
+        st.builds(hold, claims, some, pools | st.none(), st.sampled_from(ttls), overbook=rarely),
+        st.builds(take, claims, some, pools | st.none(), overbook=rarely),
+        st.builds(take, claims, some_or_many, pools),
+        st.builds(confirm, claims, some | st.none()),
+        st.builds(release, claims, some | st.none()),
         st.builds(adjust, claims, st.integers(0, 12)),
         st.builds(adjust, claims, st.integers(-5, 5), relative=st.just(value=True)),
         st.builds(move, claims, pools),
@@ -61,7 +106,7 @@ def commands(*ttls: float) -> st.SearchStrategy[Json]:
             pools,
             unlimited=rarely,
             oversell_max=st.integers(0, 3) | st.none(),
-            allow_below_use=st.booleans(),
+            allow_below_use=often,
         ),
         st.builds(close, pools),
         st.builds(reopen, pools),
@@ -70,15 +115,34 @@ def commands(*ttls: float) -> st.SearchStrategy[Json]:
     )
 
 
-def requests(*ttls: float, most: int) -> st.SearchStrategy[list[list[Json]]]:
-    """Requests of one batch, some of several linked commands, with no claim named twice."""
-    one = commands(*ttls)
-    batch = st.lists(st.tuples(one, st.booleans()), min_size=1, max_size=most, unique_by=_claim)
+def queueing(*ttls: float) -> st.SearchStrategy[Json]:
+    """Any command to small pools, most of which have a queue; holds last one of these times."""
+    pools, when = st.sampled_from(list(QUEUES)), {"if_live": often, "unless_waiting": often}
+    return st.one_of(
+        *[arrivals(pools, *ttls)] * 6,
+        st.builds(take, claims, few, st.none(), or_wait=often),
+        st.builds(confirm, claims, few | st.none()),
+        st.builds(touch, claims, st.sampled_from(ttls)),
+        *[st.builds(release, claims, **when)] * 2,
+        st.builds(release, claims, few),
+        st.builds(adjust, claims, st.integers(0, 4)),
+        st.builds(adjust, claims, st.integers(-2, 2), relative=st.just(value=True)),
+        *[st.builds(move, claims, pools, **when)] * 2,
+        st.builds(resize, st.integers(0, 5), pools, oversell_max=st.integers(0, 1), allow_below_use=often),
+        st.builds(close, pools),
+        *[st.builds(reopen, pools)] * 3,
+        st.builds(expire, pools),
+    )
+
+
+def requests(one: st.SearchStrategy[Json], *, most: int) -> st.SearchStrategy[list[list[Json]]]:
+    """Requests of one batch, some of several linked commands, with nobody named twice."""
+    batch = st.lists(st.tuples(one, st.booleans()), min_size=1, max_size=most, unique_by=_person)
     return batch.map(_grouped)
 
 
-def _claim(pair: tuple[Json, bool]) -> Any:
-    return pair[0].get("claim_id", id(pair[0]))
+def _person(pair: tuple[Json, bool]) -> Any:
+    return pair[0]["claim_id"][0] if "claim_id" in pair[0] else id(pair[0])
 
 
 def _grouped(pairs: list[tuple[Json, bool]]) -> list[list[Json]]:
@@ -98,21 +162,30 @@ def comparable(value: Any) -> Any:
     return [comparable(inner) for inner in value] if isinstance(value, list) else value
 
 
-async def state(owner: asyncpg.Connection, tenant: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The pools' numbers and the claims, as they are in the database."""
+async def state(owner: asyncpg.Connection, tenant: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[str]]]:
+    """The pools' numbers, the claims and the queues, as they are in the database."""
     pools = await owner.fetch("SELECT * FROM capacity.pool WHERE tenant_id = $1", tenant)
-    claims = await owner.fetch("SELECT * FROM capacity.claim WHERE tenant_id = $1", tenant)
+    claims = await owner.fetch("SELECT * FROM capacity.claim WHERE tenant_id = $1 ORDER BY rank, place", tenant)
+    names = ("quota", "held", "confirmed", "version", "waiting", "offered")
     return (
-        {p["id"]: (p["quota"], p["held"], p["confirmed"], p["version"]) for p in pools},
-        {c["id"]: (c["pool_id"], c["state"], c["quantity"]) for c in claims},
+        {p["id"]: tuple(p[name] for name in names) for p in pools},
+        {c["id"]: (c["pool_id"], c["state"], c["quantity"], c["offered"]) for c in claims},
+        {p["id"]: [c["id"] for c in claims if (c["pool_id"], c["state"]) == (p["id"], "waiting")] for p in pools},
     )
 
 
-async def opened(database: Database) -> tuple[str, Oracle]:
-    """A tenant of its own with the three pools, and the model of it."""
+def foreseen(oracle: Oracle) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[str]]]:
+    """The same, as they are in the model."""
+    return oracle.numbers(), oracle.shares(), oracle.queues()
+
+
+async def opened(database: Database, pools: dict[str, Pool]) -> tuple[str, Oracle]:
+    """A tenant of its own with these pools, and the model of it."""
     tenant = f"tenant {next(numbers)}"
-    await ask(database, *(define(quota, pool) for pool, quota in POOLS.items()), tenant=tenant)
-    return tenant, Oracle({pool: Pool(quota) for pool, quota in POOLS.items()})
+    for name, pool in pools.items():
+        policy = {"waitlist": pool.waitlist, "offer_seconds": 0 if pool.fleeting else 60}
+        await ask(database, define(pool.quota, name, **policy), tenant=tenant)
+    return tenant, Oracle(deepcopy(pools))
 
 
 def as_batch(given: list[list[Json]]) -> list[Json]:
@@ -128,32 +201,65 @@ EXHAUSTIVELY = settings(
 )
 
 
-@EXHAUSTIVELY
-@given(history=st.lists(requests(0, 60, most=3), min_size=3, max_size=12))
-async def test_whatever_is_asked_one_after_the_other_the_kernel_does_what_the_model_does(
-    database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
+async def follow(
+    database: Database, owner: asyncpg.Connection, pools: dict[str, Pool], history: list[list[list[Json]]]
 ) -> None:
-    """Codes, pools and claims are equal after every request, holds that run out among them."""
-    tenant, oracle = await opened(database)
+    """Ask the kernel and the model one request after the other."""
+    tenant, oracle = await opened(database, pools)
     for request in (request for batch in history for request in batch):
         oracle.settle(request)
 
         assert codes(await ask(database, *linked(*request), tenant=tenant)) == oracle.request(request)
-        assert await state(owner, tenant) == (oracle.numbers(), oracle.shares())
+        assert await state(owner, tenant) == foreseen(oracle)
 
 
-@EXHAUSTIVELY
-@given(history=st.lists(requests(60, most=7), min_size=1, max_size=5))
-async def test_a_batch_answers_as_its_requests_would_one_by_one(
-    database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
+async def compare(
+    database: Database, owner: asyncpg.Connection, pools: dict[str, Pool], history: list[list[list[Json]]]
 ) -> None:
-    """Outcome by outcome, and in what it leaves; and as the model says."""
-    together, oracle = await opened(database)
-    apart, _ = await opened(database)
+    """Ask the kernel in batches and one by one, and the model."""
+    together, oracle = await opened(database, pools)
+    apart, _ = await opened(database, pools)
     for batch in history:
         whole = await ask(database, *as_batch(batch), tenant=together)
         one_by_one = [o for request in batch for o in await ask(database, *linked(*request), tenant=apart)]
 
         assert comparable(whole) == comparable(one_by_one)
         assert codes(whole) == [code for request in batch for code in oracle.request(request)]
-        assert await state(owner, together) == await state(owner, apart) == (oracle.numbers(), oracle.shares())
+        assert await state(owner, together) == await state(owner, apart) == foreseen(oracle)
+
+
+@EXHAUSTIVELY
+@given(history=st.lists(requests(commands(0, 60), most=3), min_size=3, max_size=12))
+async def test_whatever_is_asked_one_after_the_other_the_kernel_does_what_the_model_does(
+    database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
+) -> None:
+    """Codes, pools and claims are equal after every request, holds that run out among them."""
+    await follow(database, owner, PLAIN, history)
+
+
+@EXHAUSTIVELY
+@given(history=st.lists(requests(queueing(0, 60, 60), most=3), min_size=4, max_size=12))
+async def test_whatever_is_asked_of_queues_the_kernel_does_what_the_model_does(
+    database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
+) -> None:
+    """Queues are equal too, and who has an offer, while offers run out and pass on."""
+    await follow(database, owner, QUEUES, BEGUN + history)
+
+
+@EXHAUSTIVELY
+@given(history=st.lists(requests(commands(60), most=6), min_size=1, max_size=5))
+async def test_a_batch_answers_as_its_requests_would_one_by_one(
+    database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
+) -> None:
+    """Outcome by outcome, and in what it leaves; and as the model says."""
+    await compare(database, owner, PLAIN, history)
+
+
+@EXHAUSTIVELY
+@given(history=st.lists(requests(queueing(60), most=5), min_size=2, max_size=5))
+async def test_a_batch_to_queues_answers_as_its_requests_would_one_by_one(
+    database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
+) -> None:
+    """An offer that one request makes is there for the next."""
+    lasting = {name: replace(pool, fleeting=False) for name, pool in QUEUES.items()}
+    await compare(database, owner, lasting, BEGUN + history)
