@@ -1,7 +1,8 @@
--- The ids of all pools that a batch touches: those it names, and where it names only a claim, that claim's pool as
--- it is before the lock. Should a claim move between this read and the lock, load_claims notices. Here and in the
--- other look-ups a subquery for each command pins the plan to the key; as a join, planned while the tables were
--- small, it read the whole tenant for every batch (measured: 40 times as long at 4,000 rows).
+-- The ids of all pools that a batch touches: those it names; that of the live claim with its exclusive word, whose hold
+-- may be due; and where it names only a claim, that claim's pool as it is before the lock. Should a claim move between
+-- this read and the lock, load_claims notices. Here and in the other look-ups a subquery for each command pins the plan
+-- to the key; as a join, planned while the tables were small, it read the whole tenant for every batch (measured: 40
+-- times as long at 4,000 rows).
 CREATE OR REPLACE FUNCTION capacity.pools_of(p_tenant text, batch capacity.command[]) RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -10,6 +11,13 @@ BEGIN
             SELECT c.pool_id FROM capacity.claim AS c
             WHERE c.tenant_id = p_tenant AND c.id = (batch[n]).claim_id
         ))
+        FROM generate_subscripts(batch, 1) AS n
+        UNION
+        SELECT (
+            SELECT c.pool_id FROM capacity.claim AS c
+            WHERE c.tenant_id = p_tenant AND c.exclusive = (batch[n]).exclusive
+                AND c.state IN ('waiting', 'held', 'confirmed')
+        )
         FROM generate_subscripts(batch, 1) AS n
         UNION
         SELECT (batch[n]).to_pool_id FROM generate_subscripts(batch, 1) AS n
