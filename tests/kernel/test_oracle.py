@@ -72,7 +72,7 @@ def arrivals(draw: st.DrawFn, pools: st.SearchStrategy[str], *ttls: float) -> Js
     claim, pool = draw(claims), draw(pools)
     holder, verb = claim[0], draw(st.sampled_from([hold, take, take, wait]))
     more: Json = {"ttl_seconds": draw(st.sampled_from(ttls))} if verb is hold else {}
-    return verb(
+    command: Json = verb(
         claim,
         draw(few),
         pool,
@@ -84,6 +84,7 @@ def arrivals(draw: st.DrawFn, pools: st.SearchStrategy[str], *ttls: float) -> Js
         mind_lapse=draw(often),
         **more,
     )
+    return command
 
 
 def commands(*ttls: float) -> st.SearchStrategy[Json]:
