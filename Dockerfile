@@ -16,7 +16,7 @@ COPY --from=build /app /app
 RUN useradd --system --create-home gateway
 USER gateway
 WORKDIR /home/gateway
-ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 CAPACITY_HOST=0.0.0.0 CAPACITY_PORT=8000
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 CAPACITY_HOST=0.0.0.0 CAPACITY_PORT=8000 CAPACITY_PRODUCTION=true
 EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["python", "-c", \
     "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['CAPACITY_PORT']}/readyz\", timeout=3)"]

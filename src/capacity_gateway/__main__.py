@@ -281,6 +281,7 @@ async def listen(
     embedded: EmbeddedPostgres | None,
 ) -> None:
     """Serve until told to stop; an embedded database is kept alive meanwhile."""
+    knobs = knobs.model_copy(update={"host": host or knobs.host})
     server = Server(
         uvicorn.Config(
             application(knobs, await application_url(database_url)),

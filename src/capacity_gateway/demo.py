@@ -185,7 +185,7 @@ def place(command: type[Take] | type[Hold], kind: PoolKind, ref: str, number: in
         holder=holder,
         title=f"Guest {number}",
         quantity=1,
-        exclusive=f"{pool_id}|{holder}",
+        exclusive=f"{pool_id}\n{holder}",
         reason=LedgerReason.JOIN,
         facts={"ticket_code": code} if code else None,
         **more,

@@ -41,6 +41,7 @@ REASONS = {
     "UNSUPPORTED_MEDIA_TYPE": "The body must be application/json",
 }
 """The codes of what is no GraphQL request, and what each says."""
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 BODY_BYTES_MAX = 64 * 1024
 NESTING_MAX = 64
 
@@ -108,9 +109,10 @@ class Endpoint(GraphQL[Context, None]):
         finally:
             await kwargs["context"].close()
 
-    async def render_graphql_ide(self, request: Request) -> Response:  # noqa: ARG002 - the base's signature
-        """GraphiQL with an example a tab, and where the secret is one of our own making, a demo login in each."""
-        tokens = {} if self._settings.jwt_secret else demo_tokens(self._settings)
+    async def render_graphql_ide(self, request: Request) -> Response:
+        """GraphiQL with an example a tab; on this machine alone, with a secret of our own making, a login in each."""
+        here = {self._settings.host, request.url.hostname} <= LOOPBACK  # a name of somebody else's may lead here too
+        tokens = demo_tokens(self._settings) if here and not self._settings.jwt_secret else {}
         return HTMLResponse(
             graphiql.page(tokens),
             headers={
@@ -163,8 +165,8 @@ def refuse(error: HTTPException) -> Response:
 def formatted(error: GraphQLError) -> dict[str, Any]:
     """A top-level error as the contract lists them; a bug is masked, and its whole story goes to the log."""
     cause = error.original_error
-    if cause is not None and not isinstance(cause, GraphQLError) and error.path:
-        return masked(cause, error)
+    if error.path and "code" not in (error.extensions or {}):
+        return masked(cause or error, error)
     shown = dict(error.formatted)
     if cause is not None and not isinstance(cause, GraphQLError):  # a literal that Python could not read
         shown["message"] = "A value in the document cannot be read"

@@ -12,6 +12,7 @@ from strawberry.tools import merge_types
 from strawberry.types.scalar import ScalarDefinition
 
 from capacity_gateway.descriptions import describe
+from capacity_gateway.documents import DOCUMENTS_REMEMBERED
 
 DOMAINS = (
     "pools",
@@ -74,7 +75,10 @@ def schema() -> strawberry.Schema:
         query=query,
         mutation=mutation,
         config=StrawberryConfig(scalar_map={datetime: DATE_TIME}, disable_field_suggestions=True),
-        extensions=[lambda: ParserCache(maxsize=1000), lambda: ValidationCache(maxsize=1000)],
+        extensions=[
+            lambda: ParserCache(maxsize=DOCUMENTS_REMEMBERED),
+            lambda: ValidationCache(maxsize=DOCUMENTS_REMEMBERED),
+        ],
     )
     describe(built)
     return built

@@ -27,7 +27,7 @@ def default_data_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """The settings as the environment gives them; see contract/README for each meaning."""
+    """The settings as the environment gives them."""
 
     model_config = SettingsConfigDict(env_prefix="CAPACITY_", env_ignore_empty=True)
 
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     sweeper: bool = True
     """Tidy in the background what has run out; nothing depends on it but tidiness and the time of offers."""
     idempotency_days: int = Field(default=30, ge=1)
-    """How long answers are kept, in days; a key itself is applied once for ever."""
+    """How long refusals are kept, in days. What was done keeps its key and its answer for ever."""
     deadline_seconds: float = Field(default=3.0, gt=0)
     production: bool = False
     """No introspection, no GraphiQL, no secret made up on the spot."""

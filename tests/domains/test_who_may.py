@@ -66,7 +66,7 @@ def codes(answer: dict[str, Any]) -> list[str]:
 
 def missing(ref: str) -> dict[str, str]:
     """The refusal of what does not exist, or not for this caller."""
-    return {"__typename": "NotFoundError", "message": f"There is no {ref}", "ref": ref}
+    return {"__typename": "NotFoundError", "message": "There is no such thing here", "ref": ref}
 
 
 async def stored(owner: asyncpg.Connection, *tables: str) -> list[tuple[Any, ...]]:

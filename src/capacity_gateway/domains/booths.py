@@ -20,6 +20,7 @@ from capacity_gateway.kernel.outcomes import (
     NotFoundError,
     PoolClosedError,
     PoolSuccess,
+    not_found,
 )
 from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows
 from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
@@ -207,9 +208,9 @@ class Mutations:
 
         An admission that has run out is said once; after that one queues anew, at the tail.
         """
-        holder = holder_of(info, input.holder)
         pool_id = KIND.pool_id(input.booth_id)
-        inside = await info.context.reads.own_claims({KIND: holder}, limit=10)
+        holder = await holder_of(info, input.holder, pool_id)
+        inside = await info.context.reads.own_claims({KIND: holder}, limit=100)
         commands = [
             Hold(
                 kind=KIND,
@@ -217,7 +218,7 @@ class Mutations:
                 claim_id=str(uuid.uuid4()),
                 holder=holder,
                 quantity=1,
-                exclusive=f"{pool_id}|{holder}",
+                exclusive=f"{pool_id}\n{holder}",
                 or_wait=input.or_wait,
                 mind_lapse=True,
                 ttl_seconds=info.context.lease_seconds,
@@ -240,14 +241,15 @@ class Mutations:
     @strawberry.mutation
     async def leave_booth(self, info: Info, input: BoothRefInput) -> LeaveBoothResult | None:  # noqa: A002
         """Go out, or out of the queue. Twice is once."""
-        holder = holder_of(info, input.holder)
-        pool = await info.context.reads.find_pool(KIND.pool_id(input.booth_id))
+        pool_id = KIND.pool_id(input.booth_id)
+        holder = await holder_of(info, input.holder, pool_id)
+        pool = await info.context.reads.find_pool(pool_id)
         if pool is None:
-            return NotFoundError(message=f"There is no {input.booth_id}", ref=input.booth_id)
+            return not_found(input.booth_id)
         claim = await info.context.reads.last_claim(pool.id, holder)
         if claim is None:
             return InvalidTransitionError(
-                message=f"Cannot leaveBooth: {holder} is not in this booth",
+                message="Cannot leaveBooth: the holder is not in this booth",
                 pool=pool,
                 from_="NONE",
                 attempted=info.field_name,

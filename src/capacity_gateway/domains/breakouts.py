@@ -7,7 +7,14 @@ import strawberry
 from capacity_gateway.kernel.commands import Define, Move
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Unauthenticated
-from capacity_gateway.kernel.outcomes import DefinePoolResult, EnterResult, LeaseSuccess, NotFoundError, PoolSuccess
+from capacity_gateway.kernel.outcomes import (
+    DefinePoolResult,
+    EnterResult,
+    LeaseSuccess,
+    NotFoundError,
+    PoolSuccess,
+    not_found,
+)
 from capacity_gateway.kernel.pools import Pool
 from capacity_gateway.kernel.submission import at_least, at_most, governed, submit
 from capacity_gateway.kernel.vocabulary import PoolKind
@@ -84,4 +91,4 @@ class Mutations:
 
 
 def _gone(lease_id: str) -> NotFoundError:
-    return NotFoundError(message=f"There is no {lease_id} any more", ref=strawberry.ID(lease_id))
+    return not_found(lease_id)

@@ -557,6 +557,7 @@ class Mutations:
             kind=KIND,
             claim_id=input.reservation_id,
             quantity_fact="given_back",
+            needs_fact="given_back",
             relative=True,
             reason=LedgerReason.MANUAL_ADJUSTMENT,
             from_stages=[SUMMARIZED, INVOICED, CLOSED],

@@ -25,6 +25,7 @@ from capacity_gateway.kernel.outcomes import (
     NotFoundError,
     PoolClosedError,
     PoolSuccess,
+    not_found,
 )
 from capacity_gateway.kernel.pools import Claim, Pool, shows
 from capacity_gateway.kernel.submission import at_least, holder_of, is_id, submit
@@ -273,7 +274,7 @@ class Mutations:
         A guest who registers again without the first time's key is told so, and is not shown the registration.
         """
         guest = input.guest_email is not None
-        holder = _guest(info, input) if guest else holder_of(info, input.holder)
+        holder = _guest(info, input) if guest else await holder_of(info, input.holder, KIND.pool_id(input.event_id))
         commands = [_registration(input, holder, guest=guest)]
         if input.ticket_type_id is not None:
             commands.append(_part(PoolKind.TICKET_TYPE, input.ticket_type_id, commands[0], LedgerReason.CONFIRM))
@@ -357,6 +358,10 @@ def _already_registered() -> CapacityError:
     )
 
 
+def _waits_for_seat() -> CapacityError:
+    return NotEligibleError(message="There is only a place in the queue so far", requirement="a seat in the session")
+
+
 def _registration(given: RegisterInput, holder: str, *, guest: bool) -> Take:
     registration_id = str(uuid.uuid4())
     code = base64.b32encode(hashlib.sha256(registration_id.encode()).digest())[:10].decode()
@@ -372,11 +377,12 @@ def _registration(given: RegisterInput, holder: str, *, guest: bool) -> Take:
         subject=registration_id,
         title=given.guest_name,
         quantity=1,
-        exclusive=f"{pool_id}|{holder}",
+        exclusive=f"{pool_id}\n{holder}",
         reason=LedgerReason.JOIN,
         to_stage=CONFIRMED,
         facts=facts,
-        instead={"DONE": _already_registered} if guest else {},
+        once=guest,
+        instead={"TAKEN": _already_registered},
     )
 
 
@@ -390,7 +396,9 @@ def _part(kind: PoolKind, ref: str, registration: Take, reason: LedgerReason) ->
         holder=registration.holder,
         subject=registration.subject,
         quantity=1,
-        exclusive=f"{pool_id}|{registration.holder}",
+        exclusive=f"{pool_id}\n{registration.holder}",
+        done_state="confirmed",
+        instead={"INVALID_TRANSITION": _waits_for_seat},
         reason=reason,
     )
 
@@ -407,4 +415,4 @@ async def _own_claims(info: Info, registration_id: str) -> list[Claim] | NotFoun
         if caller.owns(claim) or caller.role in ("admin", "service") or caller.may_audit(pool):
             claims = await reads.claims_for(registration_id)
             return sorted(claims, key=lambda c: c.id != registration_id)
-    return NotFoundError(message=f"There is no {registration_id}", ref=strawberry.ID(registration_id))
+    return not_found(registration_id)

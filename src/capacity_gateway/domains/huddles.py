@@ -76,7 +76,7 @@ class Mutations:
     @strawberry.mutation
     async def create_huddle(self, info: Info, input: CreateHuddleInput) -> EnterResult | None:  # noqa: A002
         """Make a huddle and be the first in it."""
-        holder = holder_of(info, input.holder)
+        holder = await holder_of(info, input.holder)
         pool_id = KIND.pool_id(input.id or str(uuid.uuid4()))
         facts = {"minimum": input.minimum, "creator": holder}
         checks = [
@@ -99,7 +99,7 @@ class Mutations:
             claim_id=str(uuid.uuid4()),
             holder=holder,
             quantity=1,
-            exclusive=f"{pool_id}|{holder}",
+            exclusive=f"{pool_id}\n{holder}",
             ttl_seconds=info.context.lease_seconds,
             reason=LedgerReason.JOIN,
         )

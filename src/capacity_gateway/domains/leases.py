@@ -16,6 +16,7 @@ from capacity_gateway.kernel.outcomes import (
     InvalidInputError,
     LeaseSuccess,
     NotFoundError,
+    not_found,
 )
 from capacity_gateway.kernel.pools import Claim, Pool
 from capacity_gateway.kernel.submission import holder_of, submit
@@ -76,8 +77,8 @@ class Mutations:
     @strawberry.mutation
     async def enter(self, info: Info, input: EnterInput) -> EnterResult | None:  # noqa: A002
         """Take a place and keep it alive by heartbeats. The same again, as after a reconnect, is the same place."""
-        holder = holder_of(info, input.holder)
         pool_id = input.kind.pool_id(input.ref)
+        holder = await holder_of(info, input.holder, pool_id)
         pool = await info.context.reads.find_pool(pool_id)
         command = Hold(
             kind=input.kind,
@@ -119,10 +120,10 @@ class Mutations:
 def one_of(kind: PoolKind, pool: Pool | None, pool_id: str, holder: str, client_id: str | None) -> str:
     """What a holder has one place of: in a stream one a device, unless that counts holders; one room a session."""
     if kind is PoolKind.STREAM and (pool is None or pool.facts.get("counts_devices", True)):
-        return f"{pool_id}|{holder}|{client_id or ''}"
+        return f"{pool_id}\n{holder}\n{client_id or ''}"
     if kind is PoolKind.BREAKOUT_ROOM:
-        return f"{kind.value}|{pool.parent_id if pool else None}|{holder}"
-    return f"{pool_id}|{holder}"
+        return f"{kind.value}\n{pool.parent_id if pool else None}\n{holder}"
+    return f"{pool_id}\n{holder}"
 
 
 async def own_lease(info: Info, lease_id: str) -> Claim | NotFoundError:
@@ -134,4 +135,4 @@ async def own_lease(info: Info, lease_id: str) -> Claim | NotFoundError:
     own = claim is not None and (caller.owns(claim) or caller.role in ("admin", "service"))
     if claim is not None and own and claim.kind in KEPT_ALIVE and not claim.offered:
         return claim
-    return NotFoundError(message=f"There is no {lease_id}", ref=strawberry.ID(lease_id))
+    return not_found(lease_id)

@@ -97,7 +97,7 @@ PoolResult = Annotated[
 def may_govern(info: Info, kind: PoolKind) -> None:
     """Check that the caller may make and change pools of this kind."""
     info.context.caller.require("admin", "director")
-    if kind not in info.context.caller.audits:
+    if kind not in info.context.caller.governs:
         raise Forbidden
 
 

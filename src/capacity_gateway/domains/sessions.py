@@ -23,6 +23,7 @@ from capacity_gateway.kernel.outcomes import (
     OfferUnavailableError,
     PoolClosedError,
     PoolSuccess,
+    not_found,
 )
 from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows
 from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
@@ -247,19 +248,19 @@ class Mutations:
     @strawberry.mutation
     async def join_session(self, info: Info, input: JoinSessionInput) -> JoinSessionResult | None:  # noqa: A002
         """Take a seat, or take up the offer of one; when it is full, queue if asked to. Twice is once."""
-        holder = holder_of(info, input.holder)
-        pool = await info.context.reads.find_pool(KIND.pool_id(input.session_id))
+        pool_id = KIND.pool_id(input.session_id)
+        holder = await holder_of(info, input.holder, pool_id)
+        pool = await info.context.reads.find_pool(pool_id)
         facts = pool.facts if pool else {}
         organiser = pool is not None and info.context.caller.may_audit(pool)
         tier = input.tier if organiser and input.tier else WaitlistTier.STANDARD
-        pool_id = KIND.pool_id(input.session_id)
         command = Take(
             kind=KIND,
             pool_id=pool_id,
             claim_id=str(uuid.uuid4()),
             holder=holder,
             quantity=input.quantity,
-            exclusive=f"{pool_id}|{holder}",
+            exclusive=f"{pool_id}\n{holder}",
             or_wait=input.or_wait,
             rank=tier.value,
             needs_pool_id=pool.parent_id if pool and facts.get("requires_registration") else None,
@@ -317,13 +318,14 @@ class Mutations:
 
 async def _last_claim(info: Info, given: SessionRefInput) -> Claim | NotFoundError | InvalidTransitionError:
     """The holder's last claim in a session; a refusal where there is no session, or he has never been in it."""
-    holder = holder_of(info, given.holder)
-    pool = await info.context.reads.find_pool(KIND.pool_id(given.session_id))
+    pool_id = KIND.pool_id(given.session_id)
+    holder = await holder_of(info, given.holder, pool_id)
+    pool = await info.context.reads.find_pool(pool_id)
     if pool is None:
-        return NotFoundError(message=f"There is no {given.session_id}", ref=given.session_id)
+        return not_found(given.session_id)
     claim = await info.context.reads.last_claim(pool.id, holder)
     return claim or InvalidTransitionError(
-        message=f"Cannot {info.field_name}: {holder} is not in this session",
+        message=f"Cannot {info.field_name}: the holder is not in this session",
         pool=pool,
         from_="NONE",
         attempted=info.field_name,

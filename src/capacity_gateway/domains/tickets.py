@@ -1,5 +1,6 @@
 """Tickets: an order holds all its lines and its places at the event in one step, until it is paid for."""
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,9 +26,10 @@ from capacity_gateway.kernel.outcomes import (
     PerHolderLimitError,
     PoolClosedError,
     PoolSuccess,
+    not_found,
 )
 from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows, view
-from capacity_gateway.kernel.submission import at_least, governed, holder_of, is_id, submit
+from capacity_gateway.kernel.submission import at_least, at_most, governed, holder_of, is_id, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 KIND = PoolKind.TICKET_TYPE
 PENDING, COMPLETED, CANCELLED, REFUNDED = "PENDING", "COMPLETED", "CANCELLED", "REFUNDED"
 MOST_LINES = 20
+MOST_IN_LINE = 10_000
+LONGEST_HOLD_SECONDS = 20 * 86_400
 
 LazyEvent = Annotated["Event", strawberry.lazy("capacity_gateway.domains.events")]
 
@@ -82,12 +86,12 @@ class TicketType:
     @strawberry.field
     def price(self) -> int:
         """What one costs, in the currency's smallest unit."""
-        return int(self.pool.facts["price"])
+        return int(self.pool.facts.get("price", 0))
 
     @strawberry.field
     def currency(self) -> str:
         """The currency of the price."""
-        return str(self.pool.facts["currency"])
+        return str(self.pool.facts.get("currency", "USD"))
 
 
 @strawberry.type
@@ -282,21 +286,21 @@ class Mutations:
             at_least("price", input.price, 0),
             at_least("minPerOrder", input.min_per_order, 1),
             at_least("maxPerOrder", input.max_per_order, input.min_per_order),
+            at_most("maxPerOrder", input.max_per_order, MOST_IN_LINE),
             at_least("holdSeconds", input.hold_seconds, 1),
+            at_most("holdSeconds", input.hold_seconds, LONGEST_HOLD_SECONDS),
         ]
         return await submit(info, input, command, success=PoolSuccess, checks=checks)
 
     @strawberry.mutation
     async def hold_tickets(self, info: Info, input: HoldTicketsInput) -> HoldTicketsResult | None:  # noqa: A002
         """Hold tickets until they are paid for; all lines and the places at the event, or none of it."""
-        order_id = str(uuid.uuid4())
+        order_id, event_id = str(uuid.uuid4()), PoolKind.EVENT.pool_id(input.event_id)
         anonymous = info.context.caller.holder is None and input.holder is None
-        holder = f"guest:{order_id}" if anonymous else holder_of(info, input.holder)
+        holder = f"guest:{order_id}" if anonymous else await holder_of(info, input.holder, event_id)
         types = await _types(info, input)
         ttl_seconds = min((pool.facts["hold_seconds"] for pool in types.values()), default=None)
-        pool_ids = [PoolKind.EVENT.pool_id(input.event_id)] + [
-            KIND.pool_id(line.ticket_type_id) for line in input.lines
-        ]
+        pool_ids = [event_id] + [KIND.pool_id(line.ticket_type_id) for line in input.lines]
         quantities = [sum(line.quantity for line in input.lines)] + [line.quantity for line in input.lines]
         commands = [
             Hold(
@@ -342,14 +346,15 @@ class Mutations:
     async def refund_tickets(self, info: Info, input: OrderRefInput) -> OrderResult | None:  # noqa: A002
         """Give the tickets of a paid order back. For organisers."""
         info.context.caller.require("admin", "organizer", "service")
-        return await _give_back(info, input, from_stage=COMPLETED, to_stage=REFUNDED)
+        return await _give_back(info, input, from_stage=COMPLETED, to_stage=REFUNDED, holders=False)
 
 
 async def _types(info: Info, given: HoldTicketsInput) -> dict[str, Pool]:
     """The ticket types of an order that are of its event."""
-    reads, event_id = info.context.reads, PoolKind.EVENT.pool_id(given.event_id)
-    found = {line.ticket_type_id: await reads.find_pool(KIND.pool_id(line.ticket_type_id)) for line in given.lines}
-    return {ref: pool for ref, pool in found.items() if pool is not None and pool.parent_id == event_id}
+    refs = {line.ticket_type_id for line in given.lines[:MOST_LINES]}
+    found = await asyncio.gather(*(info.context.reads.find_pool(KIND.pool_id(ref)) for ref in refs))
+    event_id = PoolKind.EVENT.pool_id(given.event_id)
+    return {pool.ref: pool for pool in found if pool is not None and pool.parent_id == event_id}
 
 
 def _wrong_lines(given: HoldTicketsInput, types: dict[str, Pool]) -> Iterator[CapacityError]:
@@ -363,18 +368,20 @@ def _wrong_lines(given: HoldTicketsInput, types: dict[str, Pool]) -> Iterator[Ca
         pool = types.get(line.ticket_type_id)
         if pool is None:
             ref = line.ticket_type_id
-            yield NotFoundError(message=f"There is no ticket type {ref} to this event", ref=ref)
+            yield not_found(ref)
             return
         fewest, most = pool.facts["min_per_order"], pool.facts["max_per_order"]
         if line.quantity < fewest:
-            yield InvalidInputError(field="lines", message=f"{pool.title}: at least {fewest} in an order")
+            yield InvalidInputError(field="lines", message=f"at least {fewest} of a type in an order")
         elif line.quantity > most:
             yield PerHolderLimitError(
-                message=f"{pool.title}: at most {most} in an order", pool=pool, limit=most, current=line.quantity
+                message=f"at most {most} of a type in an order", pool=pool, limit=most, current=line.quantity
             )
 
 
-async def _own_claims(info: Info, order_id: str, *, paying: bool = False) -> list[Claim] | NotFoundError:
+async def _own_claims(
+    info: Info, order_id: str, *, paying: bool = False, holders: bool = True
+) -> list[Claim] | NotFoundError:
     """The claims of an order, the event's first, where it is the caller's to touch.
 
     What costs something is confirmed by whoever has seen the payment, and never by its holder.
@@ -388,15 +395,15 @@ async def _own_claims(info: Info, order_id: str, *, paying: bool = False) -> lis
         if caller.role in ("admin", "service") or caller.may_audit(event):
             return claims
         types = [await reads.pool(claim.pool_id) for claim in claims[1:]]
-        if caller.owns(claims[0]):
+        if holders and caller.owns(claims[0]):
             if paying and any(pool.facts["price"] for pool in types):
                 raise Forbidden("An order that costs something is confirmed by the payment")
             return claims
-    return NotFoundError(message=f"There is no {order_id}", ref=strawberry.ID(order_id))
+    return not_found(order_id)
 
 
-async def _give_back(info: Info, given: OrderRefInput, *, from_stage: str, to_stage: str) -> Any:
-    claims = await _own_claims(info, given.order_id)
+async def _give_back(info: Info, given: OrderRefInput, *, from_stage: str, to_stage: str, holders: bool = True) -> Any:
+    claims = await _own_claims(info, given.order_id, holders=holders)
     if isinstance(claims, NotFoundError):
         return claims
     commands = [

@@ -7,7 +7,7 @@ from typing import TypeVar
 import orjson
 import stamina
 
-from capacity_gateway.kernel.commands import Attribution, Command
+from capacity_gateway.kernel.commands import Attribution, Command, Expire
 from capacity_gateway.kernel.database import (
     CONNECTION_LOST,
     NOT_APPLIED,
@@ -54,7 +54,11 @@ class Capacity:
             trace under the key, where it could not be done within the deadline.
         """
         attributed = {name: value for name, value in vars(by).items() if value is not None}
-        rows = await self._apply(tenant, [command.fields() | attributed for command in commands])
+        rows = await self._apply(
+            tenant,
+            [command.fields() | attributed for command in commands],
+            repeatable=by.key is not None or all(command.repeatable for command in commands),
+        )
         return rows if isinstance(rows, GatewayBusyError) else decode(rows, commands, by, success)
 
     async def record(
@@ -73,18 +77,23 @@ class Capacity:
         """End the holds of these pools that are due; does what it can within the deadline."""
         for start in range(0, len(pool_ids), SETTLED_AT_ONCE):
             ids = pool_ids[start : start + SETTLED_AT_ONCE]
-            await self._apply(tenant, [{"verb": "expire", "pool_id": pool_id} for pool_id in ids])
+            await self._apply(tenant, [{"verb": Expire.verb, "pool_id": pool_id} for pool_id in ids])
 
     async def _apply(
-        self, tenant: str, commands: list[Json], *, historic: bool = False
+        self, tenant: str, commands: list[Json], *, repeatable: bool = True, historic: bool = False
     ) -> list[Json] | GatewayBusyError:
         """The rows of `capacity.apply`. Retries are here and nowhere else: at most 3 times, the same commands."""
         text = orjson.dumps([{"request": 1} | command for command in commands]).decode()
         in_doubt = False
+
+        def worth_retrying(error: Exception) -> bool:
+            lost = isinstance(error, CONNECTION_LOST)
+            return isinstance(error, (*ROLLED_BACK, *TAKEN_MEANWHILE, NoConnection)) or (lost and repeatable)
+
         try:
             async with asyncio.timeout(self.deadline_seconds):
                 async for attempt in stamina.retry_context(
-                    on=(*ROLLED_BACK, *TAKEN_MEANWHILE, *CONNECTION_LOST, NoConnection),
+                    on=worth_retrying,
                     attempts=3,
                     timeout=None,
                     wait_initial=0.01,

@@ -30,6 +30,11 @@ class Command:
     effective_at: datetime | None = None
     """Imports only: when it really happened."""
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent again, without a key, when it is not known to have been done: twice is once."""
+        return True
+
     def fields(self) -> dict[str, Any]:
         """The command as `capacity.command` in SQL names its fields, without what is unset."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("local")}
@@ -123,6 +128,12 @@ class ClaimCommand(Command):
     """Do nothing when an earlier command of the request has had to queue."""
     instead: Mapping[str, Callable[[], Any]] = field(default_factory=dict, metadata={"local": True})
     """Another refusal than the usual one for some of the kernel's codes."""
+
+    @property
+    def repeatable(self) -> bool:
+        """As for every command: it is recognised as done by its facts or its exclusive word."""
+        return self.done_facts is not None or isinstance(self, Touch | Move | Backfill)
+
     quantity_field: str | None = field(default=None, metadata={"local": True})
     """Set where more than the claim has is a wrong input: how the caller's input calls the quantity."""
 
@@ -144,11 +155,18 @@ class NewClaim(ClaimCommand):
     """In the queue; the lower, the sooner."""
     needs_pool_id: str | None = None
     """The holder must have a confirmed claim in that pool."""
+    once: bool = False
+    """Where it is taken up already, refuse with TAKEN instead."""
     mind_lapse: bool = False
     """Say once that an offer has run out, before beginning anew."""
     tally: str | None = None
     """A fact that sums up what was ever taken."""
     overbook: bool = False
+
+    @property
+    def repeatable(self) -> bool:
+        """As for every command."""
+        return self.exclusive is not None or self.done_facts is not None
 
 
 @dataclass(frozen=True, kw_only=True)

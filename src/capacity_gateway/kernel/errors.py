@@ -32,3 +32,10 @@ class Busy(GraphQLError):
             "The gateway is busy; try again shortly",
             extensions={"code": "BUSY", "retryAfterMs": retry_after_ms},
         )
+
+
+class LimitExceeded(GraphQLError):
+    """The answer would be too large."""
+
+    def __init__(self) -> None:
+        super().__init__("The answer would be too large", extensions={"code": "LIMIT_EXCEEDED"})

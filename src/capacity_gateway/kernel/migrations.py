@@ -46,8 +46,7 @@ async def migrate(owner_url: str, application_url: str | None = None) -> list[st
         if application_url and application_url != owner_url:
             parts = urlsplit(application_url)
             role, password = unquote(parts.username or role), unquote(parts.password or "") or None
-        if applied or not await connection.fetchval("SELECT to_regrole($1) IS NOT NULL", role):
-            await connection.execute("SELECT capacity.admit_role($1, $2)", role, password)
+        await connection.execute("SELECT capacity.admit_role($1, $2)", role, password)
         return applied
     finally:
         await connection.close()  # and with it the session's lock

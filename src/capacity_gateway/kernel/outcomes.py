@@ -298,6 +298,7 @@ DefinePoolResult = Annotated[
     strawberry.union("DefinePoolResult", description="The pool, or why it was not made."),
 ]
 
+LARGEST_INT = 2**31 - 1  # of GraphQL
 Success = TypeVar("Success", bound=CapacityChange)
 Rows = Sequence[Json]
 
@@ -324,6 +325,11 @@ def decode(
         share=Claim.decode(main["claim"]) if main["claim"] else None,
         numbers=main["detail"],
     )
+
+
+def not_found(ref: str) -> NotFoundError:
+    """The refusal of what is not there. Messages repeat no text of callers: `ref` does."""
+    return NotFoundError(message="There is no such thing here", ref=strawberry.ID(ref))
 
 
 def busy(outcome: BusyOutcome, *, retry_after_ms: int = 250) -> GatewayBusyError:
@@ -398,15 +404,15 @@ def _insufficient(refused: _Refused) -> CapacityError:
         message=f"{detail['requested']} were asked for and {max(0, detail['available'])} are available{others}",
         pool=refused.pool,
         judged_version=detail["judged_version"],
-        requested=detail["requested"],
+        requested=min(LARGEST_INT, detail["requested"]),
         available=detail["available"],
         cause=ShortageCause(detail["cause"]),
         earliest_release_at=earliest,
-        retry_after_ms=None if seconds_left is None else max(0, round(seconds_left * 1000)),
+        retry_after_ms=None if seconds_left is None else min(LARGEST_INT, max(0, round(seconds_left * 1000))),
         shortfalls=[
             Shortfall(
                 pool=_pool(row),
-                requested=row["detail"]["requested"],
+                requested=min(LARGEST_INT, row["detail"]["requested"]),
                 available=row["detail"]["available"],
                 judged_version=row["detail"]["judged_version"],
             )
@@ -434,7 +440,7 @@ def _invalid_transition(refused: _Refused) -> CapacityError:
 
 def _elsewhere(refused: _Refused) -> CapacityError:
     ref = refused.detail["elsewhere"].partition(":")[2]
-    return NotEligibleError(message=f"There is a place in {ref} already; leave it first", requirement=f"leave {ref}")
+    return NotEligibleError(message="There is a place elsewhere already; leave it first", requirement=f"leave {ref}")
 
 
 def _not_eligible(_: _Refused) -> CapacityError:
@@ -445,7 +451,7 @@ def _not_found(refused: _Refused) -> CapacityError:
     ref = refused.detail["missing"]
     if ref in (getattr(refused.command, name, None) for name in ("pool_id", "to_pool_id")):
         ref = ref.partition(":")[2]
-    return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref))
+    return not_found(ref)
 
 
 def _pool_closed(refused: _Refused) -> CapacityError:

@@ -21,13 +21,14 @@ from capacity_gateway.kernel.database import (
     Database,
     NoConnection,
 )
-from capacity_gateway.kernel.errors import BadUserInput, Busy, Forbidden
+from capacity_gateway.kernel.errors import BadUserInput, Busy, Forbidden, LimitExceeded
 from capacity_gateway.kernel.ledger import LedgerConnection, LedgerEdge, LedgerEntry, LedgerFilter
 from capacity_gateway.kernel.paging import connect, page_size, read_cursor
 from capacity_gateway.kernel.pools import Claim, Json, Pool, PoolSnapshot, moment, view
 from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.vocabulary import PoolKind
 
+NODES_MAX = 10_000  # rows and pages in an answer; nested lists multiply, and cached rows cost time as well
 READ_WAIT_SECONDS = 1.0  # for a connection; a read is held up by other reads' work, not by a lock
 
 
@@ -45,14 +46,17 @@ class Reads:
         self._stack = AsyncExitStack()
         self._connection: Connection | None = None
         self._lost = False
+        self._nodes = 0
+        self._unsettled: set[str] = set()
         self._until = self._deadline()
         self._turn = asyncio.Lock()  # a connection answers one query at a time
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
 
     async def close(self) -> None:
         """Give the connection back; what is read afterwards is of a new snapshot."""
-        if self._lost and self._connection is not None:
-            self._connection.terminate()
+        with suppress(*CONNECTION_LOST):
+            if self._lost and self._connection is not None:
+                self._connection.terminate()
         self._connection = None
         self._lost = False
         self._until = self._deadline()
@@ -86,11 +90,13 @@ class Reads:
             )
             self._connection = connection  # before anything is asked of it, so that close lets go of it if it is lost
             await self._stack.enter_async_context(connection.transaction(isolation="repeatable_read", readonly=True))
-            due = await QUERIES.open_snapshot(connection, tenant=self._tenant)
-            if not due:
+            due = set(await QUERIES.open_snapshot(connection, tenant=self._tenant))
+            if due <= self._unsettled:
                 return connection
+            self._connection = None
             await self._stack.aclose()
-            await self._capacity.settle(self._tenant, due)
+            await self._capacity.settle(self._tenant, sorted(due))
+            self._unsettled = due  # what is still due after that is stuck, and only who reads it is told so
 
     async def _one(self, query: str, key: str, **shared: Any) -> Json | None:
         """The value that a query has for a key; keys asked for at the same time share one statement."""
@@ -99,6 +105,7 @@ class Reads:
             values = dict(await self._rows(query, ids=keys, **shared))
             return [values.get(key) for key in keys]
 
+        self._spend(1)
         value: Json | None = await self._loader(load, query, shared).load(key)
         return value
 
@@ -112,7 +119,13 @@ class Reads:
             return [values[key] for key in keys]
 
         found: list[Json] = await self._loader(load, query, shared).load(key)
+        self._spend(1 + len(found))
         return found
+
+    def _spend(self, nodes: int) -> None:
+        self._nodes += nodes
+        if self._nodes > NODES_MAX:
+            raise LimitExceeded
 
     def _loader(self, load: Any, query: str, shared: dict[str, Any]) -> DataLoader[str, Any]:
         name = (query, repr(shared))
@@ -123,7 +136,12 @@ class Reads:
     async def find_pool(self, pool_id: str) -> Pool | None:
         """The pool of an id, if there is one."""
         row = await self._one("pools", pool_id) if pool_id.isprintable() else None
-        return None if row is None else Pool.decode(row, row["as_of"])
+        return None if row is None else self._pool(row)
+
+    def _pool(self, row: Json) -> Pool:
+        if row["id"] in self._unsettled and row["held"] and row["due"]:
+            raise Busy
+        return Pool.decode(row, row["as_of"])
 
     async def pool(self, pool_id: str) -> Pool:
         """The pool of an id that is known to exist."""
@@ -135,7 +153,8 @@ class Reads:
     async def pools_page(self, kinds: Iterable[PoolKind], *, after: Any, limit: int) -> list[Pool]:
         """Pools of these kinds in the order of their ids."""
         rows = await self._rows("pools_page", kinds=[kind.value for kind in kinds], after=after, size=limit)
-        return [Pool.decode(row, row["as_of"]) for _, row in rows]
+        self._spend(len(rows))
+        return [self._pool(row) for _, row in rows]
 
     async def claim(self, claim_id: str) -> Claim | None:
         """The claim of an id, if there is one."""
@@ -150,15 +169,18 @@ class Reads:
     async def children(self, parent_id: str, kind: PoolKind) -> list[Any]:
         """The pools of a kind that belong to another, as their domain shows them."""
         rows = await self._many("pools_of_parents", parent_id, kind=kind.value)
-        return [view(Pool.decode(row, row["as_of"])) for row in rows]
+        return [view(self._pool(row)) for row in rows]
 
     async def parent(self, pool: Pool) -> Any:
         """The pool that another belongs to, as its domain shows it."""
-        return view(await self.pool(pool.parent_id or ""))
+        if pool.parent_id is None:
+            raise BadUserInput("This belongs to nothing")
+        return view(await self.pool(pool.parent_id))
 
     async def claims_for(self, subject: str) -> list[Claim]:
         """The claims that are for an outside object, such as an order."""
-        return [Claim.decode(row) for row in await self._many("claims_of_subjects", subject)]
+        rows = await self._many("claims_of_subjects", subject) if subject.isprintable() else []
+        return [Claim.decode(row) for row in rows]
 
     async def last_claim(self, pool_id: str, holder: str) -> Claim | None:
         """The last claim of a holder in a pool, whatever has become of it."""

@@ -92,7 +92,7 @@ class Reconciliation:
         expected = (row["opening_quota"] or 0) + row["quota_sum"] - used_by_ledger if limited else None
         discrepancy = used - used_by_ledger if actual is None or expected is None else actual - expected
         problems = list(_problems(row, discrepancy))
-        broken = {LedgerProblemKind.DRIFT, LedgerProblemKind.ORPHAN, LedgerProblemKind.CLAIMS_DISAGREE}
+        sound = {LedgerProblemKind.DRIFT, LedgerProblemKind.ORPHAN, LedgerProblemKind.CLAIMS_DISAGREE}
         return cls(
             total=row["quota"],
             actual_available=actual,
@@ -100,7 +100,7 @@ class Reconciliation:
             discrepancy=discrepancy,
             is_accurate=discrepancy == 0,
             ledger_entry_count=row["entries"],
-            chain_intact=all(problem.kind in broken for problem in problems),
+            chain_intact=all(problem.kind in sound for problem in problems),
             orphans=[
                 OrphanClaim(
                     claim_id=orphan["id"],

@@ -16,7 +16,13 @@ from strawberry.utils.str_converters import to_camel_case
 from capacity_gateway.kernel.commands import Attribution, Command, Refuse
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
-from capacity_gateway.kernel.outcomes import CapacityChange, CapacityError, InvalidInputError, NotFoundError
+from capacity_gateway.kernel.outcomes import (
+    CapacityChange,
+    CapacityError,
+    InvalidInputError,
+    NotFoundError,
+    not_found,
+)
 from capacity_gateway.kernel.pools import Pool
 from capacity_gateway.kernel.vocabulary import PoolKind
 
@@ -77,7 +83,8 @@ async def submit(
         to check, hence Any.
     """
     caller = info.context.caller
-    header_key = info.context.header_key if len(info.operation.selection_set.selections) == 1 else None
+    keyed = hasattr(given, "idempotency_key") and len(info.operation.selection_set.selections) == 1
+    header_key = info.context.header_key if keyed else None
     key = getattr(given, "idempotency_key", None)
     if key is None:
         key = header_key
@@ -104,19 +111,22 @@ async def submit(
     return await info.context.capacity.submit(caller.tenant, [remembered], by, success)
 
 
-def holder_of(info: Info, holder: str | None) -> str:
-    """For whom a mutation is: the caller; or whom a service, an organiser or an admin names.
+async def holder_of(info: Info, holder: str | None, pool_id: str | None = None) -> str:
+    """For whom a mutation is: the caller; or whom a service or an admin names, or the pool's organiser.
 
     Raises:
         Unauthenticated: without a login.
-        Forbidden: when an attendee names somebody else.
+        Forbidden: when somebody else names another.
     """
     caller = info.context.caller
     if caller.holder is None:
         raise Unauthenticated
     if holder is None or holder == caller.holder:
         return caller.holder
-    caller.require("service", "organizer", "admin")
+    if caller.role not in ("service", "admin"):
+        pool = await info.context.reads.find_pool(pool_id) if pool_id else None
+        if pool is None or not caller.may_audit(pool):
+            raise Forbidden
     return holder
 
 
@@ -135,7 +145,7 @@ async def governed(info: Info, kind: PoolKind, ref: str, *, field: str = "ref") 
         return InvalidInputError(field=field, message=f"{field} must be 1 to {LONGEST_ID} printable characters")
     pool = await info.context.reads.find_pool(kind.pool_id(ref))
     if pool is None:
-        return NotFoundError(message=f"There is no {ref}", ref=strawberry.ID(ref))
+        return not_found(ref)
     if not caller.may_audit(pool):
         raise Forbidden
     return pool

@@ -52,10 +52,11 @@ BEGIN
         own := CASE WHEN first = last THEN ARRAY[claims[first]] ELSE claims[first:last] END;
         IF (seen[first]).key IS NOT NULL THEN
             d := NULL;
-            d.outcomes := capacity.replay(p_tenant, seen[first], request, now);
+            d.outcomes := capacity.replay(p_tenant, seen[first], request, pools, now);
         ELSE
             places := capacity.places_of(request, own, ids);
-            IF first > 1 AND EXISTS (SELECT FROM unnest(places) AS n WHERE (pools[n]).waitlist) THEN  -- an offer may have changed what had been read
+            -- An offer may have changed what had been read.
+            IF first > 1 AND EXISTS (SELECT FROM unnest(places) AS n WHERE (pools[n]).waitlist) THEN
                 own := capacity.load_claims(p_tenant, request, locked);
             END IF;
             d := capacity.decide_request(

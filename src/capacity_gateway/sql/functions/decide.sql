@@ -20,7 +20,8 @@ BEGIN
     IF m.verb IN ('define', 'resize', 'close', 'open', 'expire', 'refuse') THEN
         RETURN capacity.decide_pool(v, m, at);
     ELSIF p.id IS NULL OR p.kind <> m.kind OR c.holder <> m.only_holder
-        OR (c.id IS NULL AND (m.pool_id IS NULL OR m.verb NOT IN ('wait', 'hold', 'take'))) OR (m.to_pool_id IS NOT NULL AND q.id IS NULL) THEN
+        OR (c.id IS NULL AND (m.pool_id IS NULL OR m.verb NOT IN ('wait', 'hold', 'take')))
+        OR (m.to_pool_id IS NOT NULL AND (q.id IS NULL OR q.parent_id IS DISTINCT FROM p.parent_id)) THEN
         v.code := 'NOT_FOUND';
         v.detail := jsonb_build_object('missing', CASE
             WHEN m.to_pool_id IS NOT NULL AND p.id IS NOT NULL AND c.id IS NOT NULL

@@ -23,6 +23,9 @@ BEGIN
     d.outcomes := '{}';
     FOR i IN 1 .. cardinality(request) LOOP
         m := request[i];
+        IF i > 1 AND m.subject = request[1].claim_id THEN  -- the first may have taken up a claim of another id
+            m.subject := ((made[1]).verdict).claim.id;
+        END IF;
         a := coalesce(array_position(ids, coalesce(m.pool_id, (claims[i]).pool_id)), cardinality(ids) + 1);
         b := array_position(ids, m.to_pool_id);
         r := NULL;

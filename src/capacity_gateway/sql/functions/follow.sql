@@ -11,7 +11,10 @@ BEGIN
     FOR n IN 1 .. cardinality(d.claims) LOOP
         IF d.claims[n] IS NOT DISTINCT FROM before[n] THEN
             d.claims[n] := NULL;
-        ELSIF EXISTS (SELECT FROM unnest(d.pools) AS p WHERE p.waitlist AND p.id IN ((before[n]).pool_id, (d.claims[n]).pool_id)) THEN
+        ELSIF EXISTS (
+            SELECT FROM unnest(d.pools) AS p
+            WHERE p.waitlist AND p.id IN ((before[n]).pool_id, (d.claims[n]).pool_id)
+        ) THEN
             IF (before[n]).id IS NULL THEN
                 PERFORM capacity.write_claims(d.claims[n:n], '{}');
             ELSE

@@ -6,6 +6,6 @@ BEGIN
     PERFORM set_config('capacity.tenant', p_tenant, true);
     RETURN ARRAY(
         SELECT DISTINCT c.pool_id FROM capacity.claim AS c
-        WHERE c.tenant_id = p_tenant AND c.state = 'held' AND c.expires_at <= clock_timestamp()
+        WHERE c.tenant_id = p_tenant AND c.state = 'held' AND c.expires_at <= now()
     );
 END $$;

@@ -1,7 +1,7 @@
 -- The stored answers to a key again, one for each command of the request: the same code, numbers and entries; pool and
--- claim as they are now. With another fingerprint it is a conflict.
+-- claim as they are now, as this batch leaves them. With another fingerprint it is a conflict.
 CREATE OR REPLACE FUNCTION capacity.replay(
-    p_tenant text, answer capacity.idempotency, request capacity.command[], now timestamptz
+    p_tenant text, answer capacity.idempotency, request capacity.command[], pools capacity.pool[], now timestamptz
 ) RETURNS jsonb[]
 LANGUAGE sql STABLE AS $$
     SELECT array_agg(CASE WHEN answer.fingerprint <> (request[n]).fingerprint THEN jsonb_build_object(
@@ -9,9 +9,9 @@ LANGUAGE sql STABLE AS $$
         'detail', jsonb_build_object('first_seen_at', answer.created_at)
     ) ELSE jsonb_build_object(
         'code', s.stored -> 'code', 'replayed', true, 'as_of', now, 'detail', s.stored -> 'detail',
-        'pool', (
-            SELECT to_jsonb(p) FROM capacity.pool AS p
-            WHERE p.tenant_id = p_tenant AND p.id = s.stored ->> 'pool_id'
+        'pool', coalesce(
+            (SELECT to_jsonb(p) FROM unnest(pools) AS p WHERE p.id = s.stored ->> 'pool_id'),
+            (SELECT to_jsonb(p) FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = s.stored ->> 'pool_id')
         ),
         'claim', (
             SELECT capacity.claim_shown(c) FROM capacity.claim AS c
@@ -27,5 +27,5 @@ LANGUAGE sql STABLE AS $$
         )
     ) END ORDER BY n)
     FROM generate_subscripts(request, 1) AS n
-    CROSS JOIN LATERAL (SELECT coalesce(answer.outcomes -> (n - 1), answer.outcomes -> 0)) AS s (stored)
+    CROSS JOIN LATERAL (SELECT answer.outcomes -> (n - 1)) AS s (stored)
 $$;

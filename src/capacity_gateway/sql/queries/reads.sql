@@ -4,13 +4,13 @@ SELECT capacity.open_snapshot(:tenant);
 
 -- name: pools(tenant, ids)
 -- The pools of these ids.
-SELECT p.id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(clock_timestamp(), p.clock)) AS value
+SELECT p.id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(now(), p.clock), 'due', capacity.has_due(p)) AS value
 FROM capacity.pool AS p
 WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[]);
 
 -- name: pools_page(tenant, kinds, after, size)
 -- A page of the tenant's pools of these kinds, in the order of their ids.
-SELECT p.id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(clock_timestamp(), p.clock)) AS value
+SELECT p.id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(now(), p.clock), 'due', capacity.has_due(p)) AS value
 FROM capacity.pool AS p
 WHERE p.tenant_id = :tenant
     AND p.kind = ANY(:kinds::text[])
@@ -60,7 +60,7 @@ LIMIT :size;
 
 -- name: pools_of_parents(tenant, ids, kind)
 -- The pools of a kind that belong to each of these, in the order of their ids.
-SELECT p.parent_id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(clock_timestamp(), p.clock)) AS value
+SELECT p.parent_id AS key, to_jsonb(p) || jsonb_build_object('as_of', greatest(now(), p.clock), 'due', capacity.has_due(p)) AS value
 FROM capacity.pool AS p
 WHERE p.tenant_id = :tenant AND p.parent_id = ANY(:ids::text[]) AND p.kind = :kind
 ORDER BY p.parent_id, p.id;
@@ -155,7 +155,7 @@ LIMIT :size;
 SELECT
     p.id AS key,
     jsonb_build_object(
-        'time', least(:at::timestamptz, clock_timestamp()),
+        'time', least(:at::timestamptz, now()),
         'version', greatest(coalesce(base.version, 0), coalesce(late.version, 0)),
         'quota', CASE WHEN base.version IS NULL THEN p.opening_quota ELSE base.quota_after END
         + coalesce(late.quota_change, 0),

@@ -1,4 +1,4 @@
--- The kernel's tables. They are private: readers use the views and writers use capacity.apply.
+-- The kernel's tables. They are private: readers use the named queries and writers capacity.apply.
 -- tenant_id leads every key, so that the schema shards by tenant and row-level security has a column.
 -- There are no foreign keys between them: dropping two was worth 1.5 times the throughput (measured), every
 -- write goes through one function under the pool's lock, and reconcile names whatever should not be.
@@ -181,7 +181,8 @@ CREATE TYPE capacity.command AS (
     exclusive text,                 -- take up the live claim with this word, if there is one
     or_wait boolean,                -- queue when there is no room
     rank smallint,                  -- in the queue
-    needs_pool_id text,             -- the holder must have a live claim there too
+    needs_pool_id text,             -- the holder must have a confirmed claim there
+    once boolean,                   -- refuse with TAKEN where that claim is there already
     mind_lapse boolean,             -- say once that an offer has run out
     from_state text,                -- the claim must be in it
     if_live boolean,                -- do nothing where the claim has ended
