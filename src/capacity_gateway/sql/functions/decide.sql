@@ -35,7 +35,7 @@ BEGIN
             c.expires_at, at + make_interval(secs => coalesce(m.ttl_seconds, p.hold_seconds)));
     END IF;
     IF c.id IS NULL AND m.mind_lapse THEN
-        SELECT * INTO v.claim FROM capacity.claim AS l
+        SELECT l INTO v.claim FROM capacity.claim AS l
         WHERE l.tenant_id = p.tenant_id AND l.holder = m.holder AND l.pool_id = p.id
             AND l.state = 'expired' AND l.offered
         LIMIT 1;
