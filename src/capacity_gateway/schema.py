@@ -1,18 +1,23 @@
 """One schema out of the domains. A new kind adds its name to the list."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.extensions import FieldExtension, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
+from strawberry.types import get_object_definition
 from strawberry.types.scalar import ScalarDefinition
 
 from capacity_gateway.descriptions import describe
 from capacity_gateway.documents import DOCUMENTS_REMEMBERED
+from capacity_gateway.kernel.errors import Busy
+from capacity_gateway.kernel.outcomes import BusyOutcome, busy
 
 DOMAINS = (
     "pools",
@@ -56,6 +61,19 @@ DATE_TIME = ScalarDefinition(
 )
 
 
+class BusyIsRefused(FieldExtension):
+    """What a mutation has to read beforehand may be busy: then it answers like any busy mutation."""
+
+    async def resolve_async(
+        self, next_: Callable[..., Awaitable[Any]], source: object, info: strawberry.Info, **arguments: Any
+    ) -> Any:
+        """The mutation's own answer, or GatewayBusyError."""
+        try:
+            return await next_(source, info, **arguments)
+        except Busy:
+            return busy(BusyOutcome.NOT_APPLIED)
+
+
 class Schema(strawberry.Schema):
     """Strawberry's, but what goes wrong is logged where it is formatted, and what was foreseen is not."""
 
@@ -71,6 +89,8 @@ def schema() -> strawberry.Schema:
     query.__doc__ = "Reads. All numbers in an answer are of one instant."
     mutation = merge_types("Mutation", tuple(module.Mutations for module in modules if hasattr(module, "Mutations")))
     mutation.__doc__ = "Changes. Each answers with a success or a typed refusal; a refusal means that nothing changed."
+    for field in get_object_definition(mutation, strict=True).fields:
+        field.extensions.append(BusyIsRefused())
     built = Schema(
         query=query,
         mutation=mutation,

@@ -57,7 +57,7 @@ WORKING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 
 
 @pytest.fixture(params=INSTANTS)
-async def instant(request: pytest.FixtureRequest, demo_url: str, owner: asyncpg.Connection) -> None:  # noqa: ARG001 - after the demo
+async def instant(request: pytest.FixtureRequest, demo_url: str, owner: asyncpg.Connection) -> None:
     """An approval in this test's database, with the demo in it, pauses at an instant."""
     await owner.execute(PAUSE + INSTANTS[request.param])
 
