@@ -8,7 +8,7 @@ import asyncio
 import structlog
 
 from capacity_gateway.kernel.capacity import Capacity
-from capacity_gateway.kernel.database import QUERIES, Database
+from capacity_gateway.kernel.database import QUERIES, REFUSED, Database
 
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
@@ -40,14 +40,20 @@ class Sweeper:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def sweep(self) -> int:
-        """Settle what is due in every tenant that no other gateway is sweeping; returns in how many pools."""
+        """Settle what is due in every tenant that no other gateway is sweeping; returns in how many pools.
+
+        One tenant's fault is logged, and keeps nobody else's offers from going out.
+        """
         settled = 0
         for tenant in await self._tenants():
-            async with self._database.connection() as connection, connection.transaction():
-                if await QUERIES.take_broom(connection, tenant=tenant):
-                    due = await QUERIES.open_snapshot(connection, tenant=tenant)
-                    await self._capacity.settle(tenant, due)
-                    settled += len(due)
+            try:
+                async with self._database.connection() as connection, connection.transaction():
+                    if await QUERIES.take_broom(connection, tenant=tenant):
+                        due = await QUERIES.open_snapshot(connection, tenant=tenant)
+                        await self._capacity.settle(tenant, due)
+                        settled += len(due)
+            except REFUSED as error:
+                log.warning("could not sweep a tenant", tenant=tenant, reason=f"{type(error).__name__}: {error}")
         return settled
 
     async def forget(self) -> int:
