@@ -238,8 +238,8 @@ async def test_whatever_is_asked_one_after_the_other_the_kernel_does_what_the_mo
     await follow(database, owner, PLAIN, history)
 
 
-@EXHAUSTIVELY
-@given(history=st.lists(requests(queueing(0, 60, 60), most=3), min_size=4, max_size=12))
+@settings(EXHAUSTIVELY, max_examples=60)
+@given(history=st.lists(requests(queueing(0, 60, 60), most=2), min_size=30, max_size=40))
 async def test_whatever_is_asked_of_queues_the_kernel_does_what_the_model_does(
     database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
 ) -> None:
@@ -256,8 +256,8 @@ async def test_a_batch_answers_as_its_requests_would_one_by_one(
     await compare(database, owner, PLAIN, history)
 
 
-@EXHAUSTIVELY
-@given(history=st.lists(requests(queueing(60), most=5), min_size=2, max_size=5))
+@settings(EXHAUSTIVELY, max_examples=60)
+@given(history=st.lists(requests(queueing(60), most=4), min_size=8, max_size=10))
 async def test_a_batch_to_queues_answers_as_its_requests_would_one_by_one(
     database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
 ) -> None:
