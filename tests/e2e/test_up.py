@@ -33,7 +33,7 @@ DEADLINE_SECONDS = 3.25
 def test_it_prints_an_address_and_a_login_for_each_role(served: GatewayProcess) -> None:
     """Whoever reads the terminal can start at once."""
     assert served.url.startswith("http://127.0.0.1:")
-    assert list(served.tokens()) == ["admin", "director", "studio", "attendee"]
+    assert list(served.tokens()) == ["admin", "director", "studio", "organizer", "service", "attendee"]
 
 
 def test_it_is_alive_ready_and_knows_the_demo(served: GatewayProcess) -> None:
