@@ -9,6 +9,7 @@ from capacity_gateway.kernel.commands import Define, Hold, Release
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.outcomes import (
     CapacityChange,
+    CapacityError,
     DefinePoolResult,
     GatewayBusyError,
     HoldExpiredError,
@@ -170,7 +171,7 @@ def inside_or_queued(**outcome: Any) -> BoothEntered | BoothQueued:
     """The success of whoever may have had to queue."""
     share: Claim = outcome["share"]
     inside = share.state is ClaimState.HELD and not share.offered
-    return BoothEntered(**outcome) if inside else BoothQueued(**outcome)
+    return BoothEntered(**outcome) if inside or outcome["entries"] else BoothQueued(**outcome)  # to queue moves nothing
 
 
 @strawberry.type
@@ -244,10 +245,11 @@ class Mutations:
         pool_id = KIND.pool_id(input.booth_id)
         holder = await holder_of(info, input.holder, pool_id)
         pool = await info.context.reads.find_pool(pool_id)
-        if pool is None:
-            return not_found(input.booth_id)
-        claim = await info.context.reads.last_claim(pool.id, holder)
-        if claim is None:
+        claim = await info.context.reads.last_claim(pool.id, holder) if pool else None
+
+        def refusal() -> CapacityError:
+            if pool is None:
+                return not_found(input.booth_id)
             return InvalidTransitionError(
                 message="Cannot leaveBooth: the holder is not in this booth",
                 pool=pool,
@@ -255,5 +257,12 @@ class Mutations:
                 attempted=info.field_name,
                 allowed=["WAITING", "HELD"],
             )
-        command = Release(kind=KIND, claim_id=claim.id, reason=LedgerReason.LEAVE, done_facts={})
+
+        command = Release(
+            kind=KIND,
+            claim_id=claim.id if claim else f"{pool_id}/none",
+            reason=LedgerReason.LEAVE,
+            done_facts={},
+            instead={"NOT_FOUND": refusal},
+        )
         return await submit(info, input, command, success=BoothLeft)

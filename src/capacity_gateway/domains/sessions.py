@@ -1,6 +1,7 @@
 """Sessions: seats, and a waitlist in which a freed seat becomes an offer that holds it."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from capacity_gateway.kernel.commands import Confirm, Define, Release, Take
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.outcomes import (
     CapacityChange,
+    CapacityError,
     DefinePoolResult,
     GatewayBusyError,
     HoldExpiredError,
@@ -25,7 +27,7 @@ from capacity_gateway.kernel.outcomes import (
     PoolSuccess,
     not_found,
 )
-from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows
+from capacity_gateway.kernel.pools import Claim, Pool, shows
 from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
@@ -207,8 +209,7 @@ OfferResult = Annotated[
 
 def seat_or_place(**outcome: Any) -> SessionJoined | SessionWaiting:
     """The success of whoever may have had to queue."""
-    share: Claim = outcome["share"]
-    return SessionJoined(**outcome) if share.state is ClaimState.CONFIRMED else SessionWaiting(**outcome)
+    return SessionJoined(**outcome) if outcome["entries"] else SessionWaiting(**outcome)  # to wait moves nothing
 
 
 @strawberry.type
@@ -272,62 +273,63 @@ class Mutations:
     @strawberry.mutation
     async def leave_session(self, info: Info, input: SessionRefInput) -> LeaveSessionResult | None:  # noqa: A002
         """Give back a seat, an offer or a place in the queue. Twice is once."""
-        claim = await _last_claim(info, input)
-        if not isinstance(claim, Claim):
-            return claim
-        command = Release(kind=KIND, claim_id=claim.id, reason=LedgerReason.LEAVE, done_facts={})
+        claim_id, instead = await _last_claim(info, input)
+        command = Release(kind=KIND, claim_id=claim_id, reason=LedgerReason.LEAVE, done_facts={}, instead=instead)
         return await submit(info, input, command, success=SessionLeft)
 
     @strawberry.mutation
     async def accept_offer(self, info: Info, input: SessionRefInput) -> OfferResult | None:  # noqa: A002
         """Take up the offer of a seat, before it runs out. Twice is once."""
-        claim = await _last_claim(info, input)
-        if isinstance(claim, NotFoundError):
-            return claim
-        if isinstance(claim, InvalidTransitionError):
-            return OfferUnavailableError()
+        claim_id, instead = await _last_claim(info, input, never=OfferUnavailableError)
         command = Confirm(
             kind=KIND,
-            claim_id=claim.id,
+            claim_id=claim_id,
             reason=LedgerReason.JOIN,
             done_facts={},
             done_state="confirmed",
-            instead={"INVALID_TRANSITION": OfferUnavailableError},
+            instead={"INVALID_TRANSITION": OfferUnavailableError, **instead},
         )
         return await submit(info, input, command, success=SessionJoined)
 
     @strawberry.mutation
     async def decline_offer(self, info: Info, input: SessionRefInput) -> OfferResult | None:  # noqa: A002
         """Give the offer of a seat to the next in line; this ends the wait. Twice is once."""
-        claim = await _last_claim(info, input)
-        if isinstance(claim, NotFoundError):
-            return claim
-        if isinstance(claim, InvalidTransitionError):
-            return OfferUnavailableError()
+        claim_id, instead = await _last_claim(info, input, never=OfferUnavailableError)
         command = Release(
             kind=KIND,
-            claim_id=claim.id,
+            claim_id=claim_id,
             reason=LedgerReason.RELEASE,
             from_state="held",
             done_facts={},
             done_state="released",
-            instead={"INVALID_TRANSITION": OfferUnavailableError},
+            instead={"INVALID_TRANSITION": OfferUnavailableError, **instead},
         )
         return await submit(info, input, command, success=SessionLeft)
 
 
-async def _last_claim(info: Info, given: SessionRefInput) -> Claim | NotFoundError | InvalidTransitionError:
-    """The holder's last claim in a session; a refusal where there is no session, or he has never been in it."""
+async def _last_claim(
+    info: Info, given: SessionRefInput, never: Callable[[], CapacityError] | None = None
+) -> tuple[str, dict[str, Callable[[], CapacityError]]]:
+    """The id of the holder's last claim in a session, and what to say instead where the kernel finds none.
+
+    There may be no such session; or he has never been in it, for which `never` may have another word.
+    """
     pool_id = KIND.pool_id(given.session_id)
     holder = await holder_of(info, given.holder, pool_id)
     pool = await info.context.reads.find_pool(pool_id)
-    if pool is None:
-        return not_found(given.session_id)
-    claim = await info.context.reads.last_claim(pool.id, holder)
-    return claim or InvalidTransitionError(
-        message=f"Cannot {info.field_name}: the holder is not in this session",
-        pool=pool,
-        from_="NONE",
-        attempted=info.field_name,
-        allowed=["WAITING", "HELD", "CONFIRMED"],
-    )
+
+    def refusal() -> CapacityError:
+        if pool is None:
+            return not_found(given.session_id)
+        if never is not None:
+            return never()
+        return InvalidTransitionError(
+            message=f"Cannot {info.field_name}: the holder is not in this session",
+            pool=pool,
+            from_="NONE",
+            attempted=info.field_name,
+            allowed=["WAITING", "HELD", "CONFIRMED"],
+        )
+
+    claim = await info.context.reads.last_claim(pool.id, holder) if pool else None
+    return (claim.id if claim else f"{pool_id}/none"), {"NOT_FOUND": refusal}
