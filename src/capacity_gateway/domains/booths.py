@@ -171,7 +171,9 @@ def inside_or_queued(**outcome: Any) -> BoothEntered | BoothQueued:
     """The success of whoever may have had to queue."""
     share: Claim = outcome["share"]
     inside = share.state is ClaimState.HELD and not share.offered
-    return BoothEntered(**outcome) if inside or outcome["entries"] else BoothQueued(**outcome)  # to queue moves nothing
+    if inside or any(entry.pool_id == share.pool_id for entry in outcome["entries"]):
+        return BoothEntered(**outcome)
+    return BoothQueued(**outcome | {"entries": []})  # nothing was moved; the booth before is not left
 
 
 @strawberry.type
