@@ -1,5 +1,6 @@
 """Events: who is registered. A registration is a claim on the event's pool, one for each holder."""
 
+import asyncio
 import base64
 import hashlib
 import uuid
@@ -11,7 +12,7 @@ import strawberry
 
 from capacity_gateway.kernel.commands import Define, Release, Stage, Take
 from capacity_gateway.kernel.context import Info
-from capacity_gateway.kernel.errors import Unauthenticated
+from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
 from capacity_gateway.kernel.outcomes import (
     CapacityChange,
     CapacityError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 KIND = PoolKind.EVENT
 CONFIRMED, CANCELLED, CHECKED_IN = "CONFIRMED", "CANCELLED", "CHECKED_IN"
+MOST_SESSIONS = 20
 
 
 @strawberry.enum
@@ -147,6 +149,8 @@ class CreateEventInput:
     """When it ends."""
     stream_quota: int | None = None
     """How many may watch its stream at a time. Absent: it has none."""
+    stream_counts_devices: bool = True
+    """Whether a second device of a viewer is another viewer."""
     idempotency_key: str | None = None
     """Sent again with the same key, this is done once."""
 
@@ -241,7 +245,11 @@ class Mutations:
             "starts_at": input.starts_at,
             "ends_at": input.ends_at,
         }
-        asked = {"title": input.name, "quota": input.quota, "stream_quota": input.stream_quota, **facts}
+        own = caller.holder == facts["owner_id"] or caller.organization == facts["organization_id"] is not None
+        if caller.role == "organizer" and not own:
+            raise Forbidden
+        policy = {} if input.stream_counts_devices else {"counts_devices": False}
+        asked = {"title": input.name, "quota": input.quota, "stream_quota": input.stream_quota, **policy, **facts}
         commands = [
             Define(
                 kind=KIND,
@@ -260,7 +268,7 @@ class Mutations:
                     title=input.name,
                     quota=input.stream_quota,
                     parent_id=KIND.pool_id(event_id),
-                    pool_facts=facts,
+                    pool_facts=facts | policy,
                     definition=asked,
                 )
             )
@@ -274,7 +282,9 @@ class Mutations:
         A guest who registers again without the first time's key is told so, and is not shown the registration.
         """
         guest = input.guest_email is not None
-        holder = _guest(info, input) if guest else await holder_of(info, input.holder, KIND.pool_id(input.event_id))
+        holder = (
+            await _guest(info, input) if guest else await holder_of(info, input.holder, KIND.pool_id(input.event_id))
+        )
         commands = [_registration(input, holder, guest=guest)]
         if input.ticket_type_id is not None:
             commands.append(_part(PoolKind.TICKET_TYPE, input.ticket_type_id, commands[0], LedgerReason.CONFIRM))
@@ -282,7 +292,7 @@ class Mutations:
             _part(PoolKind.SESSION, session_id, commands[0], LedgerReason.JOIN)
             for session_id in dict.fromkeys(input.session_ids or [])
         ]
-        checks = [_wrong_guest(input), *_wrong_sessions(input)]
+        checks = [_wrong_guest(input), *_wrong_sessions(input), *await _wrong_parts(info, input)]
         return await submit(info, input, *commands, success=RegistrationSuccess, checks=checks)
 
     @strawberry.mutation
@@ -310,7 +320,7 @@ class Mutations:
     async def check_in(self, info: Info, input: RegistrationRefInput) -> RegistrationResult | None:  # noqa: A002
         """Note that the guest has come; moves no capacity. For organisers."""
         info.context.caller.require("admin", "organizer", "service")
-        claims = await _own_claims(info, input.registration_id)
+        claims = await _own_claims(info, input.registration_id, holders=False)
         if isinstance(claims, NotFoundError):
             return claims
         command = Stage(
@@ -324,13 +334,41 @@ class Mutations:
         return await submit(info, input, command, success=RegistrationSuccess)
 
 
-def _guest(info: Info, given: RegisterInput) -> str:
-    """The holder that stands for a guest: the same for the same address, which it does not show."""
+async def _guest(info: Info, given: RegisterInput) -> str:
+    """The holder that stands for a guest: the same for the same address, which it does not show.
+
+    Raises:
+        Forbidden: to a login that may not act for others at the event.
+    """
     caller = info.context.caller
-    if caller.holder is not None:
-        caller.require("admin", "organizer", "service")
+    if caller.holder is not None and not await _acts_for_others(info, given):
+        raise Forbidden
     address = (given.guest_email or "").strip().casefold()
     return "guest:" + hashlib.sha256(f"{caller.tenant}\n{address}".encode(errors="replace")).hexdigest()[:32]
+
+
+async def _acts_for_others(info: Info, given: RegisterInput) -> bool:
+    """Whether the caller is a service or an admin, or organises the event."""
+    caller = info.context.caller
+    if caller.role in ("admin", "service"):
+        return True
+    event = await info.context.reads.find_pool(KIND.pool_id(given.event_id))
+    return event is not None and caller.may_audit(event)
+
+
+async def _wrong_parts(info: Info, given: RegisterInput) -> list[CapacityError]:
+    """The refusals of what is another event's, or is to be paid for first by whoever asks."""
+    ids = [PoolKind.SESSION.pool_id(ref) for ref in (given.session_ids or [])[:MOST_SESSIONS]]
+    if given.ticket_type_id is not None:
+        ids.insert(0, PoolKind.TICKET_TYPE.pool_id(given.ticket_type_id))
+    found = await asyncio.gather(*(info.context.reads.find_pool(pool_id) for pool_id in ids))
+    pools = [pool for pool in found if pool is not None]
+    wrong: list[CapacityError] = [
+        not_found(pool.ref) for pool in pools if pool.parent_id not in (None, KIND.pool_id(given.event_id))
+    ]
+    if any(pool.facts.get("price") for pool in pools) and not await _acts_for_others(info, given):
+        wrong.append(NotEligibleError(message="This ticket is to be paid for first", requirement="payment"))
+    return wrong
 
 
 def _wrong_guest(given: RegisterInput) -> InvalidInputError | None:
@@ -345,8 +383,8 @@ def _wrong_guest(given: RegisterInput) -> InvalidInputError | None:
 
 
 def _wrong_sessions(given: RegisterInput) -> list[InvalidInputError]:
-    if len(given.session_ids or []) > 20 or not all(is_id(i) for i in given.session_ids or []):  # noqa: PLR2004 - 20
-        return [InvalidInputError(field="sessionIds", message="sessionIds must be at most 20 ids")]
+    if len(given.session_ids or []) > MOST_SESSIONS or not all(is_id(i) for i in given.session_ids or []):
+        return [InvalidInputError(field="sessionIds", message=f"sessionIds must be at most {MOST_SESSIONS} ids")]
     return []
 
 
@@ -403,16 +441,16 @@ def _part(kind: PoolKind, ref: str, registration: Take, reason: LedgerReason) ->
     )
 
 
-async def _own_claims(info: Info, registration_id: str) -> list[Claim] | NotFoundError:
+async def _own_claims(info: Info, registration_id: str, *, holders: bool = True) -> list[Claim] | NotFoundError:
     """The claims of a registration, its own first, where it is the caller's to touch."""
     caller = info.context.caller
     if caller.holder is None:
         raise Unauthenticated
     reads = info.context.reads
     claim = await reads.claim(registration_id)
-    if claim is not None and claim.kind is KIND:
+    if claim is not None and claim.kind is KIND and "ticket_code" in claim.facts:  # an order is no registration
         pool = await reads.pool(claim.pool_id)
-        if caller.owns(claim) or caller.role in ("admin", "service") or caller.may_audit(pool):
+        if (holders and caller.owns(claim)) or caller.role in ("admin", "service") or caller.may_audit(pool):
             claims = await reads.claims_for(registration_id)
             return sorted(claims, key=lambda c: c.id != registration_id)
     return not_found(registration_id)
