@@ -19,7 +19,7 @@ from capacity_gateway.kernel.outcomes import (
     not_found,
 )
 from capacity_gateway.kernel.pools import Claim, Pool
-from capacity_gateway.kernel.submission import holder_of, submit
+from capacity_gateway.kernel.submission import LONGEST_ID, holder_of, is_id, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
 ENTERED = (PoolKind.STREAM, PoolKind.HUDDLE, PoolKind.BREAKOUT_ROOM)
@@ -100,7 +100,7 @@ class Mutations:
     async def heartbeat(self, info: Info, input: HeartbeatInput) -> HeartbeatResult | None:  # noqa: A002
         """Stay: the place is kept for another lease. A lease that has run out is not brought back."""
         claim = await own_lease(info, input.lease_id)
-        if isinstance(claim, NotFoundError):
+        if not isinstance(claim, Claim):
             return claim
         command = Touch(kind=claim.kind, claim_id=claim.id, from_state="held", ttl_seconds=info.context.lease_seconds)
         return await submit(info, input, command, success=LeaseSuccess)
@@ -109,7 +109,7 @@ class Mutations:
     async def leave(self, info: Info, input: LeaveInput) -> LeaveResult | None:  # noqa: A002
         """Give the place back. Twice is once; a lease that has run out is not counted twice."""
         claim = await own_lease(info, input.lease_id)
-        if isinstance(claim, NotFoundError):
+        if not isinstance(claim, Claim):
             return claim
         command = Release(
             kind=claim.kind, claim_id=claim.id, reason=LedgerReason.LEAVE, done_facts={}, done_state="released"
@@ -126,11 +126,13 @@ def one_of(kind: PoolKind, pool: Pool | None, pool_id: str, holder: str, client_
     return f"{pool_id}\n{holder}"
 
 
-async def own_lease(info: Info, lease_id: str) -> Claim | NotFoundError:
+async def own_lease(info: Info, lease_id: str) -> Claim | NotFoundError | InvalidInputError:
     """A place that is the caller's to keep or leave, or a service's; anybody else's does not exist."""
     caller = info.context.caller
     if caller.holder is None:
         raise Unauthenticated
+    if not is_id(lease_id):
+        return InvalidInputError(field="leaseId", message=f"leaseId must be 1 to {LONGEST_ID} printable characters")
     claim = await info.context.reads.claim(lease_id)
     own = claim is not None and (caller.owns(claim) or caller.role in ("admin", "service"))
     if claim is not None and own and claim.kind in KEPT_ALIVE and not claim.offered:
