@@ -494,3 +494,33 @@ async def test_a_held_order_keeps_its_place_at_the_event(do: Do, owner: asyncpg.
     after = await do("b", "register", eventId="e")
 
     assert (during["cause"], after["__typename"]) == ("HELD", "RegistrationSuccess")
+
+
+async def test_while_somebody_keeps_the_lock_everybody_is_told_to_send_the_same_again(
+    do: Do, full_set: None, owner: asyncpg.Connection
+) -> None:
+    """Of every kind; nothing has happened, and under the same key it then does."""
+    assert_made(await do("olga", "createBooth", id="b", eventId="e", name="B"))
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("register", {"eventId": "e"}),
+        ("holdTickets", {"eventId": "e", "lines": [{"ticketTypeId": "t", "quantity": 1}]}),
+        ("joinSession", {"sessionId": "s1"}),
+        ("enterBooth", {"boothId": "b"}),
+        ("enter", {"kind": "STREAM", "ref": "e"}),
+    ]
+
+    async def all_of_it() -> list[Answer]:
+        return await asyncio.gather(*(do("a", name, **given, idempotencyKey="k") for name, given in asked))
+
+    async with owner.transaction():
+        await owner.execute("SELECT FROM capacity.pool FOR UPDATE")
+        busy = await all_of_it()
+    then = await do("a", "register", eventId="e", idempotencyKey="k")
+    rest = await all_of_it()
+
+    assert {(a["__typename"], a["code"], a["retry"]) for a in busy} == {
+        ("GatewayBusyError", "GATEWAY_BUSY", "SAME_KEY")
+    }
+    assert (then["__typename"], then["replayed"]) == ("RegistrationSuccess", False)
+    assert names(rest) == ["RegistrationSuccess", "OrderSuccess", "SessionJoined", "BoothEntered", "LeaseSuccess"]
+    assert [answer["replayed"] for answer in rest] == [True, False, False, False, False]
