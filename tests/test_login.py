@@ -76,10 +76,10 @@ def test_the_default_tenant_is_a_setting() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"exp": int(time.time()) - 10},
+        {"exp": 1_000_000_000},
         {"exp": None},
         {"exp": "soon"},
-        {"nbf": int(time.time()) + 3600},
+        {"nbf": 9_000_000_000},
         {"sub": None},
         {"sub": 7},
         {"sub": ["dora"]},
