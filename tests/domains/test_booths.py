@@ -70,13 +70,13 @@ async def test_entering_twice_is_one_visit(do: Do) -> None:
     assert len({answer["claim"]["id"] for answer in (*entered, *queued)}) == 2
 
 
-async def test_of_two_hundred_at_a_booth_for_twenty_more_twenty_get_in(do: Do) -> None:
+async def test_of_two_hundred_at_a_booth_for_twenty_more_twenty_get_in(patient: Do) -> None:
     """Without a queue the others are refused, and only once all 25 are inside."""
-    await booth(do, 25, queue=False)
+    await booth(patient, 25, queue=False)
     for number in range(5):
-        await do(f"early {number}", "enterBooth", boothId="b")
+        await patient(f"early {number}", "enterBooth", boothId="b")
 
-    entered, refused = await crowd(200, lambda who: do(who, "enterBooth", boothId="b"))
+    entered, refused = await crowd(200, lambda who: patient(who, "enterBooth", boothId="b"))
 
     assert (len(entered), len(refused)) == (20, 180)
     assert {(r["available"], r["judgedVersion"]) for r in refused} == {(0, 25)}

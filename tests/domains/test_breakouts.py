@@ -38,13 +38,13 @@ async def inside(owner: asyncpg.Connection, ref: str) -> set[str]:
     return {row["holder"] for row in rows}
 
 
-async def test_of_two_hundred_on_the_last_twenty_places_twenty_get_in(do: Do) -> None:
+async def test_of_two_hundred_on_the_last_twenty_places_twenty_get_in(patient: Do) -> None:
     """Nobody is refused while a place is free: every refusal is judged when all 25 are taken."""
-    await room(do, "big", 25)
+    await room(patient, "big", 25)
     for number in range(5):
-        await enter(do, f"early {number}", "big")
+        await enter(patient, f"early {number}", "big")
 
-    entered, refused = await crowd(200, lambda who: enter(do, who, "big"))
+    entered, refused = await crowd(200, lambda who: enter(patient, who, "big"))
 
     assert (len(entered), len(refused)) == (20, 180)
     assert {(r["available"], r["judgedVersion"]) for r in refused} == {(0, 25)}

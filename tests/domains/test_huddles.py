@@ -67,11 +67,11 @@ async def test_a_huddle_has_two_to_ten_places(do: Do, given: dict[str, Any], fie
 
 
 @pytest.mark.parametrize("quota", [2, 10])
-async def test_a_full_huddle_is_refused_at_once(do: Do, quota: int) -> None:
+async def test_a_full_huddle_is_refused_at_once(patient: Do, quota: int) -> None:
     """Two hundred want the remaining places: no more get in, and nobody is told to try again later."""
-    await do("a", "createHuddle", id="h", quota=quota)
+    await patient("a", "createHuddle", id="h", quota=quota)
 
-    entered, refused = await crowd(200 if quota > 2 else 20, lambda who: enter(do, who))
+    entered, refused = await crowd(200 if quota > 2 else 20, lambda who: enter(patient, who))
 
     assert len(entered) == quota - 1
     assert {(r["__typename"], r["available"], r["judgedVersion"]) for r in refused} == {

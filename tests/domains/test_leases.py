@@ -73,13 +73,13 @@ async def test_where_devices_do_not_count_a_holder_is_one_viewer(do: Do) -> None
     assert {answer["claim"]["id"] for answer in answers} == {answers[0]["claim"]["id"]}
 
 
-async def test_of_two_hundred_viewers_on_the_last_twenty_places_twenty_get_in(do: Do) -> None:
+async def test_of_two_hundred_viewers_on_the_last_twenty_places_twenty_get_in(patient: Do) -> None:
     """Nobody is refused while a place is free: every refusal is judged when all 25 are taken."""
-    assert_made(await do("olga", "createEvent", id="f", name="F", streamQuota=25))
+    assert_made(await patient("olga", "createEvent", id="f", name="F", streamQuota=25))
     for number in range(5):
-        await do(f"early {number}", "enter", kind="STREAM", ref="f")
+        await patient(f"early {number}", "enter", kind="STREAM", ref="f")
 
-    entered, refused = await crowd(200, lambda who: do(who, "enter", kind="STREAM", ref="f"))
+    entered, refused = await crowd(200, lambda who: patient(who, "enter", kind="STREAM", ref="f"))
 
     assert (len(entered), len(refused)) == (20, 180)
     assert {(r["available"], r["judgedVersion"]) for r in refused} == {(0, 25)}
