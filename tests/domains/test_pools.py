@@ -554,7 +554,7 @@ async def test_a_hold_that_is_due_is_over_for_every_reader(
         claim_id="h",
         holder="dora",
         quantity=7,
-        ttl_seconds=0.1,
+        ttl_seconds=2,
     )
     await capacity.submit(TENANT, [hold], Attribution(operation="test", actor="dora"), CapacityChange)
     document = '{ capacity(kind: COMPETITION, ref: "c") { held available version mine { id state } } }'
@@ -562,7 +562,7 @@ async def test_a_hold_that_is_due_is_over_for_every_reader(
     studio = gateway.login("ada", "studio", studioId="dora")
 
     held = await gateway.send(document, headers=studio)
-    await pause(0.15)
+    await pause(2.05)
     over = await gateway.send(document, headers=studio)
     page = await gateway.send('{ ledger(kind: COMPETITION, ref: "c") { edges { node { reason actor change } } } }')
 
