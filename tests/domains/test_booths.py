@@ -210,7 +210,7 @@ async def test_queueing_for_another_booth_leaves_nothing(do: Do, owner: asyncpg.
     assert (before, while_admitted, await inside(owner, "x")) == ({"booth:b"}, {"booth:b"}, {"booth:other"})
 
 
-@pytest.mark.xfail(reason="the kernel has no lock on a holder: each call sees no other visit yet")
+@pytest.mark.xfail(strict=False, reason="the kernel has no lock on a holder: each call sees no other visit yet")
 async def test_one_is_in_one_booth_also_when_two_are_entered_at_once(do: Do, owner: asyncpg.Connection) -> None:
     """Whichever came last."""
     for ref in ("b1", "b2", "b3"):
@@ -287,7 +287,6 @@ async def test_a_key_replays_the_visit_and_the_place_in_the_queue(do: Do) -> Non
     assert [answer["entries"] for answer in again] == [answer["entries"] for answer in first]
 
 
-@pytest.mark.xfail(reason="capacity.replay has no outcome for a command that the first request did not have")
 async def test_a_key_replays_though_one_has_gone_to_another_booth_since(do: Do, owner: asyncpg.Connection) -> None:
     """It does not bring one back, and leaves nothing."""
     await booth(do, 5)

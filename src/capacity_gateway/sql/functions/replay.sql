@@ -27,5 +27,6 @@ LANGUAGE sql STABLE AS $$
         )
     ) END ORDER BY n)
     FROM generate_subscripts(request, 1) AS n
-    CROSS JOIN LATERAL (SELECT answer.outcomes -> (n - 1)) AS s (stored)
+    -- A command that the first request did not have has nothing of its own to say.
+    CROSS JOIN LATERAL (SELECT coalesce(answer.outcomes -> (n - 1), '{"code": "LINKED"}')) AS s (stored)
 $$;
