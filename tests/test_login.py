@@ -34,14 +34,14 @@ def claims(**more: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def caller(authorization: str | None, **knobs: Any) -> Caller | Unauthenticated:
+async def caller(authorization: str | None, **knobs: Any) -> Caller | Unauthenticated:
     """Who a gateway with these settings takes for asking."""
-    return Login(Settings(jwt_secret=SECRET, **knobs)).caller(authorization)
+    return await Login(Settings(jwt_secret=SECRET, **knobs)).caller(authorization)
 
 
-def holds(authorization: str | None, **knobs: Any) -> bool:
+async def holds(authorization: str | None, **knobs: Any) -> bool:
     """Whether a login holds."""
-    return isinstance(caller(authorization, **knobs), Caller)
+    return isinstance(await caller(authorization, **knobs), Caller)
 
 
 def in_base64(value: bytes) -> str:
@@ -50,25 +50,25 @@ def in_base64(value: bytes) -> str:
 
 
 @pytest.mark.parametrize("authorization", [None, "", "   ", "Bearer", "Bearer ", "bearer   "])
-def test_an_absent_or_empty_token_is_an_anonymous_caller(authorization: str | None) -> None:
+async def test_an_absent_or_empty_token_is_an_anonymous_caller(authorization: str | None) -> None:
     """Of the default tenant, and no error."""
-    assert caller(authorization) == Caller(tenant=TENANT)
+    assert await caller(authorization) == Caller(tenant=TENANT)
 
 
-def test_a_token_names_the_holder_and_the_tenant() -> None:
+async def test_a_token_names_the_holder_and_the_tenant() -> None:
     """Without a tenant it is the default one."""
-    assert caller(bearer(claims())) == Caller(tenant=TENANT, holder="dora", names=NAMES)
-    assert caller(bearer(claims(tenant="t"))) == Caller(tenant="t", holder="dora", names=NAMES)
+    assert await caller(bearer(claims())) == Caller(tenant=TENANT, holder="dora", names=NAMES)
+    assert await caller(bearer(claims(tenant="t"))) == Caller(tenant="t", holder="dora", names=NAMES)
 
 
-def test_the_scheme_is_read_in_any_case() -> None:
+async def test_the_scheme_is_read_in_any_case() -> None:
     """As HTTP says."""
-    assert holds(bearer(claims()).replace("Bearer", "bEARER"))
+    assert await holds(bearer(claims()).replace("Bearer", "bEARER"))
 
 
-def test_the_default_tenant_is_a_setting() -> None:
+async def test_the_default_tenant_is_a_setting() -> None:
     """For anonymous callers and for tokens without one."""
-    found = [caller(authorization, default_tenant="d") for authorization in (None, bearer(claims()))]
+    found = [await caller(authorization, default_tenant="d") for authorization in (None, bearer(claims()))]
 
     assert [isinstance(one, Caller) and one.tenant for one in found] == ["d", "d"]
 
@@ -96,96 +96,96 @@ def test_the_default_tenant_is_a_setting() -> None:
     ],
     ids=lambda wrong: "{}: {:.20}".format(*[repr(part) for pair in wrong.items() for part in pair]),
 )
-def test_a_token_with_a_wrong_claim_does_not_hold(wrong: dict[str, Any]) -> None:
+async def test_a_token_with_a_wrong_claim_does_not_hold(wrong: dict[str, Any]) -> None:
     """Expired or without exp, not yet valid, a sub or tenant that is no id, half a login."""
     payload = jwt.api_jws.PyJWS().encode(json.dumps(claims(**wrong)).encode(), SECRET, algorithm="HS256")
 
-    assert not holds(f"Bearer {payload}")
+    assert not await holds(f"Bearer {payload}")
 
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize("value", ["[]", "{}", "1e999"])
-def test_a_time_that_is_no_time_does_not_hold(name: str, value: str) -> None:
+async def test_a_time_that_is_no_time_does_not_hold(name: str, value: str) -> None:
     """Whatever JSON it is."""
     text = json.dumps(claims(**{name: "@"})).replace('"@"', value)
     token = jwt.api_jws.PyJWS().encode(text.encode(), SECRET, algorithm="HS256")
 
-    assert not holds(f"Bearer {token}")
+    assert not await holds(f"Bearer {token}")
 
 
-def test_the_clock_may_be_off_by_five_seconds() -> None:
+async def test_the_clock_may_be_off_by_five_seconds() -> None:
     """Not by more."""
     now = int(time.time())
 
-    assert [holds(bearer(claims(exp=now - late))) for late in (3, 8)] == [True, False]
-    assert [holds(bearer(claims(nbf=now + early))) for early in (3, 8)] == [True, False]
+    assert [await holds(bearer(claims(exp=now - late))) for late in (3, 8)] == [True, False]
+    assert [await holds(bearer(claims(nbf=now + early))) for early in (3, 8)] == [True, False]
 
 
-def test_ids_may_have_255_characters() -> None:
+async def test_ids_may_have_255_characters() -> None:
     """Of any script."""
-    assert holds(bearer(claims(sub="ü" * 255, tenant="x" * 255)))
+    assert await holds(bearer(claims(sub="ü" * 255, tenant="x" * 255)))
 
 
-def test_another_scope_is_no_matter() -> None:
+async def test_another_scope_is_no_matter() -> None:
     """Only the onboarding one is half a login."""
-    assert holds(bearer(claims(scope="read write")))
+    assert await holds(bearer(claims(scope="read write")))
 
 
-def test_a_token_of_another_secret_does_not_hold() -> None:
+async def test_a_token_of_another_secret_does_not_hold() -> None:
     """Wrongly signed."""
-    assert not holds(bearer(claims(), secret="another secret of 32 bytes or more"))  # noqa: S106 - for tests
+    assert not await holds(bearer(claims(), secret="another secret of 32 bytes or more"))  # noqa: S106 - for tests
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "HS512", "RS256"])
-def test_a_token_of_another_algorithm_does_not_hold(algorithm: str) -> None:
+async def test_a_token_of_another_algorithm_does_not_hold(algorithm: str) -> None:
     """Unsigned, or said to be signed otherwise."""
     header, payload, signature = bearer(claims()).removeprefix("Bearer ").split(".")
     header = in_base64(json.dumps({"alg": algorithm, "typ": "JWT"}).encode())
 
-    assert not holds(f"Bearer {header}.{payload}.{signature}")
-    assert not holds(f"Bearer {header}.{payload}.")
+    assert not await holds(f"Bearer {header}.{payload}.{signature}")
+    assert not await holds(f"Bearer {header}.{payload}.")
 
 
-def test_a_token_with_another_payload_does_not_hold() -> None:
+async def test_a_token_with_another_payload_does_not_hold() -> None:
     """The signature is of what was signed."""
     header, _, signature = bearer(claims()).removeprefix("Bearer ").split(".")
     payload = in_base64(json.dumps(claims(role="admin")).encode())
 
-    assert not holds(f"Bearer {header}.{payload}.{signature}")
+    assert not await holds(f"Bearer {header}.{payload}.{signature}")
 
 
-def test_a_token_with_an_unknown_crit_does_not_hold() -> None:
+async def test_a_token_with_an_unknown_crit_does_not_hold() -> None:
     """What must be understood and is not."""
-    assert not holds(bearer(claims(), crit=["x"], x=1))
+    assert not await holds(bearer(claims(), crit=["x"], x=1))
 
 
 @pytest.mark.parametrize(
     "authorization", ["Basic ZG9yYTpk", "Token x", "Bearer x", "Bearer x.y.z", "Bearer a b", "Bearer ä.ö.ü", "x"]
 )
-def test_what_is_no_token_does_not_hold(authorization: str) -> None:
+async def test_what_is_no_token_does_not_hold(authorization: str) -> None:
     """Other schemes and other texts."""
-    assert not holds(authorization)
+    assert not await holds(authorization)
 
 
-def test_a_token_nested_deeply_does_not_hold() -> None:
+async def test_a_token_nested_deeply_does_not_hold() -> None:
     """Its header is read before its signature is checked."""
-    assert not holds(f"Bearer {in_base64(b'[' * 5000)}.e30.x")
+    assert not await holds(f"Bearer {in_base64(b'[' * 5000)}.e30.x")
 
 
-def test_an_audience_that_is_configured_is_demanded() -> None:
+async def test_an_audience_that_is_configured_is_demanded() -> None:
     """And one that is not is no matter."""
     ours, other, none = (bearer(claims(aud=audience)) for audience in ("gateway", "portal", None))
 
-    assert [holds(token, jwt_audience="gateway") for token in (ours, other, none)] == [True, False, False]
-    assert [holds(token) for token in (ours, other, none)] == [True, True, True]
+    assert [await holds(token, jwt_audience="gateway") for token in (ours, other, none)] == [True, False, False]
+    assert [await holds(token) for token in (ours, other, none)] == [True, True, True]
 
 
-def test_an_issuer_that_is_configured_is_demanded() -> None:
+async def test_an_issuer_that_is_configured_is_demanded() -> None:
     """And one that is not is no matter."""
     ours, other, none = (bearer(claims(iss=issuer)) for issuer in ("us", "them", None))
 
-    assert [holds(token, jwt_issuer="us") for token in (ours, other, none)] == [True, False, False]
-    assert [holds(token) for token in (ours, other, none)] == [True, True, True]
+    assert [await holds(token, jwt_issuer="us") for token in (ours, other, none)] == [True, False, False]
+    assert [await holds(token) for token in (ours, other, none)] == [True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -210,18 +210,18 @@ def test_an_issuer_that_is_configured_is_demanded() -> None:
         (None, None),
     ],
 )
-def test_roles_go_by_our_names_and_the_platforms_own(said: Any, role: str | None) -> None:
+async def test_roles_go_by_our_names_and_the_platforms_own(said: Any, role: str | None) -> None:
     """Whoever has no known one is an attendee."""
-    found = caller(bearer(claims(role=said)))
+    found = await caller(bearer(claims(role=said)))
 
     assert isinstance(found, Caller)
     assert found.role == role
 
 
-def test_a_studio_is_named_by_its_claim() -> None:
+async def test_a_studio_is_named_by_its_claim() -> None:
     """And by nothing else: another role's studioId means nothing, and one that is no id neither."""
     found = [
-        caller(bearer(claims(role=role, studioId=studio)))
+        await caller(bearer(claims(role=role, studioId=studio)))
         for role, studio in (("studio", "s"), ("director", "s"), ("studio", ""), ("studio", 7), ("studio", "a\nb"))
     ]
 
@@ -234,20 +234,20 @@ def test_a_studio_is_named_by_its_claim() -> None:
     ]
 
 
-def test_what_is_minted_holds() -> None:
+async def test_what_is_minted_holds() -> None:
     """With audience and issuer where they are configured."""
     settings = Settings(jwt_secret=SECRET, jwt_audience="gateway", jwt_issuer="us")
 
-    found = Login(settings).caller(f"Bearer {mint(settings, {'sub': 'dora', 'role': None}, ttl_seconds=60)}")
+    found = await Login(settings).caller(f"Bearer {mint(settings, {'sub': 'dora', 'role': None}, ttl_seconds=60)}")
 
     assert found == Caller(tenant=TENANT, holder="dora", names=NAMES)
 
 
-def test_demo_tokens_are_of_their_roles() -> None:
+async def test_demo_tokens_are_of_their_roles() -> None:
     """One for each role to try."""
     settings = Settings(jwt_secret=SECRET)
 
-    found = {name: Login(settings).caller(f"Bearer {token}") for name, token in demo_tokens(settings).items()}
+    found = {name: await Login(settings).caller(f"Bearer {token}") for name, token in demo_tokens(settings).items()}
 
     assert {name: isinstance(one, Caller) and one.role for name, one in found.items()} == {
         "admin": "admin",

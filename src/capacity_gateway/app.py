@@ -85,9 +85,11 @@ async def healthz(_: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """May it take traffic? 503 with the reasons when not: the database is away, or its settings are unsafe."""
+    """May it take traffic? 503 with the reasons when not: database away or unsafe, no key for logins."""
+    state = request.app.state
     try:
-        problems = await request.app.state.database.unsafe_settings()
+        problems = await state.database.unsafe_settings()
     except UNANSWERABLE:
         problems = ["the database does not answer"]
+    problems += await state.endpoint.login.problems()
     return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)

@@ -25,7 +25,7 @@ from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import Login, demo_tokens
 from capacity_gateway.schema import schema
-from capacity_gateway.settings import Settings
+from capacity_gateway.settings import LOOPBACK, Settings
 
 log = structlog.get_logger()
 
@@ -41,7 +41,6 @@ REASONS = {
     "UNSUPPORTED_MEDIA_TYPE": "The body must be application/json",
 }
 """The codes of what is no GraphQL request, and what each says."""
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 BODY_BYTES_MAX = 64 * 1024
 NESTING_MAX = 64
 
@@ -54,7 +53,7 @@ class Endpoint(GraphQL[Context, None]):
         self._settings = settings
         self._database = database
         self._capacity = Capacity(database, deadline_seconds=settings.deadline_seconds)
-        self._login = Login(settings)
+        self.login = Login(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, in GraphQL's own form."""
@@ -83,7 +82,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """What the resolvers of this request find in `info.context`."""
-        asking = self._login.caller(request.headers.get("authorization"))
+        asking = await self.login.caller(request.headers.get("authorization"))
         tenant = asking.tenant if isinstance(asking, Caller) else ""
         return Context(
             asking=asking,

@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
 
 def default_data_dir() -> Path:
     """The folder for the embedded database and its secrets when CAPACITY_DATA_DIR names none.
@@ -42,8 +44,14 @@ class Settings(BaseSettings):
     """Load the demo data? None: into the embedded database only."""
     jwt_secret: str | None = None
     """The HS256 secret; none = one made once in data_dir."""
+    jwt_jwks: str | None = None
+    """A JSON Web Key Set, file or http(s) URL: logins signed with RS256 or ES256 by one of its keys hold too."""
+    jwt_jwks_cooldown_seconds: float = Field(default=30.0, ge=0)
+    """A set at a URL is fetched again when a login names an unknown key, but not more often than this."""
     jwt_audience: str | None = None
+    """The `aud` that logins must have; none = it is not looked at."""
     jwt_issuer: str | None = None
+    """The `iss` that logins must have; none = it is not looked at."""
     allowed_origins: str = ""
     """Origins besides the gateway's own from which pages may ask, with commas between."""
     default_tenant: str = "00000000-0000-0000-0000-000000000001"
@@ -60,6 +68,10 @@ class Settings(BaseSettings):
     def origins(self) -> list[str]:
         """The allowed origins, one by one."""
         return [origin.strip() for origin in self.allowed_origins.split(",") if origin.strip()]
+
+    def checking_secret(self) -> str | None:
+        """The HS256 secret to check logins with; None in production where a key set stands in for one."""
+        return None if self.production and self.jwt_jwks and not self.jwt_secret else self.signing_secret()
 
     def signing_secret(self) -> str:
         """The HS256 secret, made once per data folder where none is set.
