@@ -13,14 +13,22 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 ARGUMENTS = {
     "after": "A cursor to go on behind; absent = from the beginning.",
+    "deviceType": "What sort of device it is on.",
+    "eventId": "Which event.",
     "filter": "Which entries; absent = all.",
     "first": "How many at most, 1 to 100.",
     "id": "Its id outside.",
     "input": "What is asked for.",
     "kind": "What is counted; absent = all kinds.",
+    "orderId": "Which order.",
     "ref": "Its id outside.",
+    "registrationIn": "Who registers.",
+    "sessionId": "Which session.",
     "status": "Only those in this status; absent = all.",
+    "statusFilter": "Only those in this status; absent = all.",
     "time": "The instant, with an offset from UTC.",
+    "useCache": "Nothing is cached: the numbers are those of now either way.",
+    "userAgent": "The browser's name for itself.",
 }
 """What an argument means; one word, one meaning, wherever it stands."""
 

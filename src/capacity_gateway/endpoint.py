@@ -83,11 +83,12 @@ class Endpoint(GraphQL[Context, None]):
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """What the resolvers of this request find in `info.context`."""
         asking = await self.login.caller(request.headers.get("authorization"))
-        tenant = asking.tenant if isinstance(asking, Caller) else ""
+        caller = asking if isinstance(asking, Caller) else Caller(tenant=self._settings.default_tenant)
         return Context(
-            asking=asking,
+            caller=caller,
+            no_login=None if isinstance(asking, Caller) else asking,
             capacity=self._capacity,
-            snapshot=Reads(self._database, self._capacity, tenant),
+            reads=Reads(self._database, self._capacity, caller.tenant),
             lease_seconds=3 * self._settings.heartbeat_seconds,
             header_key=request.headers.get("x-idempotency-key"),
         )

@@ -1,9 +1,10 @@
-"""One schema out of the domains. A new kind adds its name to the list."""
+"""One schema out of the domains, and of what older clients send. A new kind adds its name to the list."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from functools import cache
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import strawberry
@@ -16,6 +17,7 @@ from strawberry.types.scalar import ScalarDefinition
 
 from capacity_gateway.descriptions import describe
 from capacity_gateway.documents import DOCUMENTS_REMEMBERED
+from capacity_gateway.dropin.legacy import OldForm
 from capacity_gateway.kernel.errors import Busy
 from capacity_gateway.kernel.outcomes import BusyOutcome, busy
 
@@ -31,6 +33,9 @@ DOMAINS = (
     "breakouts",
 )
 """What is counted: modules of `domains`, each with Queries, Mutations or both."""
+
+DROPIN = ("waitlist",)
+"""What the clients of the older service send: modules of `dropin`, likewise."""
 
 
 def read_datetime(value: object) -> datetime:
@@ -61,6 +66,18 @@ DATE_TIME = ScalarDefinition(
 )
 
 
+class LoginMustHold(FieldExtension):
+    """A login may be absent; one that is shown and does not hold is an error."""
+
+    async def resolve_async(
+        self, next_: Callable[..., Awaitable[Any]], source: object, info: strawberry.Info, **arguments: Any
+    ) -> Any:
+        """The field's own answer, or Unauthenticated."""
+        if info.context.no_login is not None:
+            raise info.context.no_login
+        return await next_(source, info, **arguments)
+
+
 class BusyIsRefused(FieldExtension):
     """What a mutation has to read beforehand may be busy: then it answers like any busy mutation."""
 
@@ -84,13 +101,18 @@ class Schema(strawberry.Schema):
 @cache
 def schema() -> strawberry.Schema:
     """The gateway's schema, built once."""
-    modules = [import_module(f"{__package__}.domains.{name}") for name in DOMAINS]
-    query = merge_types("Query", tuple(module.Queries for module in modules if hasattr(module, "Queries")))
+    domains = [import_module(f"{__package__}.domains.{name}") for name in DOMAINS]
+    dropin = [import_module(f"{__package__}.dropin.{name}") for name in DROPIN]
+    query = merge_types(
+        "Query",
+        (*roots(domains, "Queries", LoginMustHold()), *roots(dropin, "Queries", OldForm())),
+    )
     query.__doc__ = "Reads. All numbers in an answer are of one instant."
-    mutation = merge_types("Mutation", tuple(module.Mutations for module in modules if hasattr(module, "Mutations")))
+    mutation = merge_types(
+        "Mutation",
+        (*roots(domains, "Mutations", LoginMustHold(), BusyIsRefused()), *roots(dropin, "Mutations", OldForm())),
+    )
     mutation.__doc__ = "Changes. Each answers with a success or a typed refusal; a refusal means that nothing changed."
-    for field in get_object_definition(mutation, strict=True).fields:
-        field.extensions.append(BusyIsRefused())
     built = Schema(
         query=query,
         mutation=mutation,
@@ -102,6 +124,16 @@ def schema() -> strawberry.Schema:
     )
     describe(built)
     return built
+
+
+def roots(modules: list[ModuleType], name: str, *extensions: FieldExtension) -> Iterator[type]:
+    """The modules' own Queries or Mutations, with these extensions on every field."""
+    for module in modules:
+        if hasattr(module, name):
+            root: type = getattr(module, name)
+            for field in get_object_definition(root, strict=True).fields:
+                field.extensions.extend(extensions)
+            yield root
 
 
 def sdl() -> str:

@@ -224,7 +224,6 @@ class Queries:
     @strawberry.field
     async def capacity_event(self, info: Info, id: strawberry.ID) -> Event | None:  # noqa: A002
         """One event; null when there is none."""
-        _ = info.context.caller
         pool = await info.context.reads.find_pool(KIND.pool_id(id))
         return None if pool is None else Event(pool=pool)
 

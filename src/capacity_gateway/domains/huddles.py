@@ -64,7 +64,6 @@ class Queries:
     @strawberry.field
     async def huddle(self, info: Info, id: strawberry.ID) -> Huddle | None:  # noqa: A002
         """One huddle; null when there is none."""
-        _ = info.context.caller
         pool = await info.context.reads.find_pool(KIND.pool_id(id))
         return None if pool is None else Huddle(pool=pool)
 

@@ -122,7 +122,6 @@ class Queries:
     @strawberry.field
     async def capacity(self, info: Info, kind: PoolKind, ref: strawberry.ID) -> Pool | None:
         """One pool; null when there is none."""
-        _ = info.context.caller
         return await info.context.reads.find_pool(kind.pool_id(ref))
 
     @strawberry.field

@@ -63,38 +63,21 @@ class Caller:
 class Context:
     """One request."""
 
-    asking: Caller | Unauthenticated
+    caller: Caller
+    """Who asks; anonymous, where a login is shown that does not hold."""
     capacity: "Capacity"
-    snapshot: "Reads"
+    reads: "Reads"
+    """What the caller reads."""
     lease_seconds: float
     """How long a place holds without a heartbeat."""
     header_key: str | None = None
     """The X-Idempotency-Key header, where the document has a single mutation."""
-
-    @property
-    def caller(self) -> Caller:
-        """Who asks.
-
-        Raises:
-            Unauthenticated: when a login was shown that does not hold.
-        """
-        if isinstance(self.asking, Unauthenticated):
-            raise self.asking
-        return self.asking
-
-    @property
-    def reads(self) -> "Reads":
-        """What the caller reads.
-
-        Raises:
-            Unauthenticated: when a login was shown that does not hold.
-        """
-        _ = self.caller
-        return self.snapshot
+    no_login: Unauthenticated | None = None
+    """Why the login that is shown does not hold, for every operation but those of the older service to raise."""
 
     async def close(self) -> None:
         """Give back what the request has used."""
-        await self.snapshot.close()
+        await self.reads.close()
 
 
 Info = strawberry.Info[Context, None]
