@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from asking import POOL, ask, ask_one, codes, define, hold, keyed, release, resize, take
+from asking import OTHER, POOL, ask, ask_one, codes, define, hold, keyed, release, resize, take
 from capacity_gateway.kernel import sweeper as module
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import QUERIES, Database
@@ -138,6 +138,19 @@ async def test_more_than_a_batch_of_refusals_is_forgotten_at_once(
     await aged(owner, 31)
 
     assert await sweeper.forget() == 2501
+
+
+async def test_one_pools_fault_keeps_no_other_pools_offers_back(
+    database: Database, owner: asyncpg.Connection, sweeper: Sweeper
+) -> None:
+    """A pool whose counter has been spoilt cannot be settled; those beside it are."""
+    for pool in (POOL, OTHER, "competition:r"):
+        await ask(database, define(1, pool), hold(f"due in {pool}", 1, pool, ttl_seconds=0))
+    await owner.execute("UPDATE capacity.pool SET held = 0 WHERE id = $1", OTHER)
+
+    assert await sweeper.sweep() == 2
+    assert await states(owner, f"due in {OTHER}") == ["held"]
+    assert await states(owner, f"due in {POOL}") == ["expired"]
 
 
 async def test_one_tenants_fault_keeps_no_other_tenants_offers_back(

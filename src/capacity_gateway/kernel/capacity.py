@@ -6,11 +6,13 @@ from typing import TypeVar
 
 import orjson
 import stamina
+import structlog
 
 from capacity_gateway.kernel.commands import Attribution, Command, Expire
 from capacity_gateway.kernel.database import (
     CONNECTION_LOST,
     NOT_APPLIED,
+    REFUSED,
     ROLLED_BACK,
     TAKEN_MEANWHILE,
     Database,
@@ -27,6 +29,8 @@ from capacity_gateway.kernel.outcomes import (
 from capacity_gateway.kernel.pools import Json
 
 Success = TypeVar("Success", bound=CapacityChange)
+
+log = structlog.get_logger()
 
 SETTLED_AT_ONCE = 64  # pools; a read that finds more due settles them in several transactions
 
@@ -73,11 +77,23 @@ class Capacity:
         rows = await self._apply(tenant, [command.fields() | attributed], historic=True)
         return rows if isinstance(rows, GatewayBusyError) else decode(rows, [command], by, success)
 
-    async def settle(self, tenant: str, pool_ids: Sequence[str]) -> None:
-        """End the holds of these pools that are due; does what it can within the deadline."""
+    async def settle(self, tenant: str, pool_ids: Sequence[str]) -> int:
+        """End the holds of these pools that are due, within the deadline; returns in how many that was done.
+
+        A pool that cannot be settled is logged, and keeps nobody else's place from coming free.
+        """
+        settled = 0
         for start in range(0, len(pool_ids), SETTLED_AT_ONCE):
             ids = pool_ids[start : start + SETTLED_AT_ONCE]
-            await self._apply(tenant, [{"verb": Expire.verb, "pool_id": pool_id} for pool_id in ids])
+            try:
+                rows = await self._apply(tenant, [{"verb": Expire.verb, "pool_id": pool_id} for pool_id in ids])
+                settled += 0 if isinstance(rows, GatewayBusyError) else len(rows)
+            except REFUSED as error:
+                if len(ids) > 1:
+                    settled += sum([await self.settle(tenant, [pool_id]) for pool_id in ids])
+                else:
+                    log.warning("could not settle a pool", tenant=tenant, pool=ids[0], reason=str(error))
+        return settled
 
     async def _apply(
         self, tenant: str, commands: list[Json], *, repeatable: bool = True, historic: bool = False

@@ -50,8 +50,7 @@ class Sweeper:
                 async with self._database.connection() as connection, connection.transaction():
                     if await QUERIES.take_broom(connection, tenant=tenant):
                         due = await QUERIES.open_snapshot(connection, tenant=tenant)
-                        await self._capacity.settle(tenant, due)
-                        settled += len(due)
+                        settled += await self._capacity.settle(tenant, due)
             except REFUSED as error:
                 log.warning("could not sweep a tenant", tenant=tenant, reason=f"{type(error).__name__}: {error}")
         return settled
