@@ -222,15 +222,11 @@ class Oracle:
             return "ELSEWHERE" if not here else "OK" if takes else "DONE"
         if (more.get("if_live") and was.state in ENDED) or was.pool == more.get("to_pool_id"):
             return "DONE"
-        if here and (takes or was.state in FROM.get(verb, LIVE)):
+        lengthens_offer = verb == "touch" and was.offered and was.state == "held"
+        if here and not lengthens_offer and (takes or was.state in FROM.get(verb, LIVE)):
             return "OK"
-        return (
-            "EXISTS"
-            if pool_id
-            else "HOLD_EXPIRED"
-            if was.state == "expired" or verb == "touch"
-            else "INVALID_TRANSITION"
-        )
+        ran_out = was.state == "expired" or (verb == "touch" and not lengthens_offer)
+        return "EXISTS" if pool_id else "HOLD_EXPIRED" if ran_out else "INVALID_TRANSITION"
 
     @staticmethod
     def afterwards(was: Claim, *, verb: str, quantity: int | None = None, **more: Any) -> Claim:

@@ -24,6 +24,7 @@ from asking import (
     release,
     reopen,
     resize,
+    stage,
     take,
     touch,
     wait,
@@ -398,6 +399,16 @@ async def test_a_heartbeat_brings_nothing_back(database: Database, owner: asyncp
     await run_out(owner, "a")
 
     assert await asked(database, touch("a"), take("b", 1)) == ["HOLD_EXPIRED", "OK"]
+
+
+async def test_a_heartbeat_makes_no_offer_longer(database: Database) -> None:
+    """The next in line would wait for it."""
+    await asked(database, queue(1), join("a"), join("b"))
+    (_, offered) = [await ask_one(database, command) for command in (release("a"), stage("b"))]
+
+    refused = await ask_one(database, touch("b", 3600))
+
+    assert (refused["code"], refused["claim"]) == ("INVALID_TRANSITION", offered["claim"])
 
 
 async def test_an_offer_of_a_batch_is_there_for_its_next_request(database: Database) -> None:

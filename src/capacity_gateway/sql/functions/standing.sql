@@ -20,7 +20,8 @@ BEGIN
     ELSIF here AND staged AND (m.needs_fact IS NULL OR c.facts ? m.needs_fact) AND (CASE
             WHEN m.verb = 'wait' THEN false
             WHEN m.verb IN ('hold', 'take') THEN c.state = 'waiting' OR c.state = 'held' AND c.offered
-            WHEN m.verb IN ('confirm', 'touch') THEN c.state = 'held'
+            WHEN m.verb = 'confirm' THEN c.state = 'held'
+            WHEN m.verb = 'touch' THEN c.state = 'held' AND NOT c.offered
             WHEN m.verb IN ('release', 'adjust', 'move') THEN c.state IN ('waiting', 'held', 'confirmed')
             ELSE true END) THEN
         RETURN 'OK';
@@ -29,6 +30,6 @@ BEGIN
         WHEN here AND c.facts @> m.done_facts AND coalesce(c.stage = ANY (m.done_stages), true)
             AND c.state = coalesce(m.done_state, c.state) THEN 'DONE'
         WHEN m.pool_id IS NOT NULL THEN 'EXISTS'
-        WHEN c.state = 'expired' OR m.verb = 'touch' THEN 'HOLD_EXPIRED'
+        WHEN c.state = 'expired' OR m.verb = 'touch' AND NOT c.offered THEN 'HOLD_EXPIRED'
         ELSE 'INVALID_TRANSITION' END;
 END $$;
