@@ -300,7 +300,6 @@ async def test_a_key_replays_though_one_has_gone_to_another_booth_since(do: Do, 
     assert await inside(owner, "a") == {"booth:other"}
 
 
-@pytest.mark.xfail(reason="capacity.answer does not keep the state that the claim had")
 async def test_a_key_replays_the_taking_up_of_an_admission(do: Do) -> None:
     """Also when one has left again."""
     await full(do, "a")

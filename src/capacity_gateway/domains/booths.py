@@ -169,9 +169,7 @@ LeaveBoothResult = Annotated[
 
 def inside_or_queued(**outcome: Any) -> BoothEntered | BoothQueued:
     """The success of whoever may have had to queue."""
-    share: Claim = outcome["share"]
-    inside = share.state is ClaimState.HELD and not share.offered
-    if inside or any(entry.pool_id == share.pool_id for entry in outcome["entries"]):
+    if outcome["numbers"]["state"] == "held":
         return BoothEntered(**outcome)
     return BoothQueued(**outcome | {"entries": []})  # nothing was moved; the booth before is not left
 

@@ -209,7 +209,7 @@ OfferResult = Annotated[
 
 def seat_or_place(**outcome: Any) -> SessionJoined | SessionWaiting:
     """The success of whoever may have had to queue."""
-    return SessionJoined(**outcome) if outcome["entries"] else SessionWaiting(**outcome)  # to wait moves nothing
+    return SessionJoined(**outcome) if outcome["numbers"]["state"] == "confirmed" else SessionWaiting(**outcome)
 
 
 @strawberry.type

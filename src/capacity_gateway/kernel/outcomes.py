@@ -29,7 +29,7 @@ class CapacityChange:
     share: strawberry.Private[Claim | None] = None
     """The claim in question, for the domains' own fields."""
     numbers: strawberry.Private[Json] = dataclasses.field(default_factory=dict)
-    """Further numbers of the outcome, for the same."""
+    """Further numbers of the outcome, for the same, and in which state it left the claim."""
 
     @property
     def claimed(self) -> Claim:

@@ -1,5 +1,6 @@
 -- One outcome as the caller gets it: the verdict, the pool and the claim as they stand, the entries made. What had
--- been done already shows the entries of that time; who waits is told his place.
+-- been done already shows the entries of that time; who waits is told his place. `state` is what the command made of its
+-- claim, whatever has become of it since.
 CREATE OR REPLACE FUNCTION capacity.outcome(
     p_tenant text, r capacity.recorded, pool capacity.pool, m capacity.command, now timestamptz
 ) RETURNS jsonb
@@ -9,7 +10,7 @@ DECLARE
     c capacity.claim := v.claim;
     entries jsonb := '[]';
     detail jsonb := coalesce(v.detail, '{}') || jsonb_build_object(
-        'judged_version', pool.version,
+        'judged_version', pool.version, 'state', c.state,
         'overbooked_by', greatest(0, pool.held::bigint + pool.confirmed - pool.quota));
 BEGIN
     IF v.code = 'OK' THEN
