@@ -975,7 +975,6 @@ async def test_only_read_committed_will_do(
                 await connection.fetch("SELECT capacity.apply($1, $2)", TENANT, "[{}]")
 
 
-@pytest.mark.xfail(strict=True, reason="a hold of the same batch is not in the table yet")
 async def test_a_shortage_names_the_end_of_a_hold_of_the_same_batch(database: Database) -> None:
     """A batch answers as its commands would one by one."""
     await ask(database, define(10))

@@ -14,7 +14,8 @@ DECLARE
     pools capacity.pool[];
     loaded integer;                 -- how many pools were read; those behind are new
     claims capacity.claim[];
-    after capacity.claim[] := array_fill(NULL::capacity.claim, ARRAY[cardinality(batch)]);
+    new_claims capacity.claim[] := '{}';    -- still to be written
+    old_claims capacity.claim[] := '{}';
     entries capacity.ledger[];
     seen capacity.idempotency[];    -- the answers to keys that have been used before
     answers capacity.idempotency[] := '{}';
@@ -61,6 +62,11 @@ BEGIN
             END IF;
             d := capacity.decide_request(
                 p_tenant, request, ARRAY(SELECT pools[n] FROM unnest(places) AS n), own, now);
+            FOR i IN 1 .. cardinality(request) LOOP
+                IF d.outcomes[i] ->> 'code' = 'INSUFFICIENT' THEN
+                    d.outcomes[i] := capacity.tell_release(p_tenant, d.outcomes[i], new_claims || old_claims);
+                END IF;
+            END LOOP;
             IF (request[1]).key IS NOT NULL THEN
                 answers := answers || capacity.answer(p_tenant, request[1], d.outcomes, now);
             END IF;
@@ -74,8 +80,11 @@ BEGIN
         END LOOP;
         FOR i IN 1 .. cardinality(request) LOOP
             outcomes[first + i - 1] := d.outcomes[i];
-            claims[first + i - 1] := own[i];
-            after[first + i - 1] := d.claims[i];
+            IF (own[i]).id IS NULL AND (d.claims[i]).id IS NOT NULL THEN
+                new_claims := new_claims || d.claims[i];
+            ELSIF (d.claims[i]).id IS NOT NULL THEN
+                old_claims := old_claims || d.claims[i];
+            END IF;
         END LOOP;
         FOR i IN 1 .. coalesce(cardinality(d.entries), 0) LOOP
             entries := entries || d.entries[i];
@@ -83,6 +92,6 @@ BEGIN
         first := last + 1;
     END LOOP;
 
-    PERFORM capacity.write(p_tenant, pools, loaded, claims, after, entries, answers);
+    PERFORM capacity.write(p_tenant, pools, loaded, new_claims, old_claims, entries, answers);
     RETURN QUERY SELECT unnest(outcomes);
 END $$;

@@ -29,11 +29,7 @@ BEGIN
             'cause', CASE
                 WHEN p.offered > 0 THEN 'OFFERED'
                 WHEN growth <= room + p.held AND p.held > 0 THEN 'HELD'
-                ELSE 'CONFIRMED' END,
-            'earliest_release_at', (
-                SELECT min(expires_at) FROM capacity.claim
-                WHERE p.held > 0 AND tenant_id = p.tenant_id AND pool_id = p.id AND state = 'held'
-            )
+                ELSE 'CONFIRMED' END
         );
     END IF;
     RETURN v;

@@ -1,21 +1,12 @@
 -- Rule 6: what was decided is written in bulk, one statement a table, and only what changed.
 CREATE OR REPLACE FUNCTION capacity.write(
-    p_tenant text, pools capacity.pool[], loaded integer, claims capacity.claim[], after capacity.claim[],
+    p_tenant text, pools capacity.pool[], loaded integer, new_claims capacity.claim[], old_claims capacity.claim[],
     entries capacity.ledger[], answers capacity.idempotency[]
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     new_pools CONSTANT capacity.pool[] := pools[loaded + 1:];
-    new_claims capacity.claim[] := '{}';
-    old_claims capacity.claim[] := '{}';
 BEGIN
-    FOR i IN 1 .. cardinality(after) LOOP
-        IF (after[i]).id IS NOT NULL AND (claims[i]).id IS NULL THEN
-            new_claims := new_claims || after[i];
-        ELSIF (after[i]).id IS NOT NULL THEN
-            old_claims := old_claims || after[i];
-        END IF;
-    END LOOP;
     IF cardinality(new_pools) > 0 THEN
         INSERT INTO capacity.tenant VALUES (p_tenant) ON CONFLICT DO NOTHING;
         INSERT INTO capacity.pool SELECT n.* FROM unnest(new_pools) AS n;
