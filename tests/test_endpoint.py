@@ -12,6 +12,7 @@ import pytest
 
 from conftest import Gateway, running
 
+JSON = {"content-type": "application/json"}
 CREATE = 'mutation { createCompetition(input: {id: "c", name: "C", quota: 600}) { __typename } }'
 
 
@@ -22,8 +23,7 @@ def body(query: str, **more: Any) -> bytes:
 
 async def sent(gateway: Gateway, content: bytes, **headers: str) -> tuple[int, str | None]:
     """Status and first error's code of a POST, by default of JSON and by a director."""
-    media = {"content-type": "application/json"}
-    response = await gateway.http.post("/graphql", content=content, headers=gateway.login() | media | headers)
+    response = await gateway.http.post("/graphql", content=content, headers=gateway.login() | JSON | headers)
     assert response.headers["content-type"] == "application/json"
     return response.status_code, code(response.json())
 
@@ -233,7 +233,86 @@ async def test_an_origin_that_is_not_allowed_is_refused(gateway: Gateway) -> Non
     assert await sent(gateway, body("{ __typename }"), origin="https://elsewhere.example") == (403, "CSRF")
 
 
+async def test_pages_of_allowed_origins_may_ask(owner_url: str) -> None:
+    """With credentials and any header; `*` stands for a part of a host's name, or a port."""
+    allowed = "https://shop.example, https://*.example.org,http://localhost:*"
+    async with running(owner_url, allowed_origins=allowed) as gateway:
+        for origin in (
+            "https://shop.example",
+            "https://a.example.org",
+            "https://a.b.example.org",
+            "http://localhost:3",
+        ):
+            asked = await gateway.http.options(
+                "/graphql",
+                headers={
+                    "origin": origin,
+                    "access-control-request-method": "POST",
+                    "access-control-request-headers": "authorization,content-type,x-idempotency-key",
+                },
+            )
+            answer = await gateway.http.post(
+                "/graphql", content=body("{ __typename }"), headers=JSON | {"origin": origin}
+            )
+
+            assert (asked.status_code, answer.status_code) == (200, 200), origin
+            assert "x-idempotency-key" in asked.headers["access-control-allow-headers"]
+            for found in (asked.headers, answer.headers):
+                assert found["access-control-allow-origin"] == origin
+                assert found["access-control-allow-credentials"] == "true"
+                assert "Origin" in found["vary"]
+
+
+@pytest.mark.parametrize("allowed", ["", "https://shop.example,https://*.example.org"])
+async def test_pages_of_other_origins_may_not_even_look(owner_url: str, allowed: str) -> None:
+    """They are refused, and a browser is not told that it may show them the refusal."""
+    async with running(owner_url, allowed_origins=allowed) as gateway:
+        for origin in (
+            "https://elsewhere.example",
+            "http://shop.example",
+            "https://shop.example.elsewhere.example",
+            "https://shopxexample",
+            "https://elsewhere.example/.example.org",
+            "https://elsewhere.example?.example.org",
+            "https://.example.org.elsewhere.example",
+            "https://example.org",
+            "null",
+            "",
+        ):
+            headers = JSON | {"origin": origin}
+            answer = await gateway.http.post("/graphql", content=body("{ __typename }"), headers=headers)
+            headers = {"origin": origin, "access-control-request-method": "POST"}
+            asked = await gateway.http.options("/graphql", headers=headers)
+
+            assert (answer.status_code, code(answer.json()), asked.is_client_error) == (403, "CSRF", True), origin
+            assert "access-control-allow-origin" not in {*answer.headers, *asked.headers}
+
+
 # ------------------------------------------------------------------ what goes out
+
+
+async def test_who_asks_for_graphql_s_own_media_type_gets_it(gateway: Gateway) -> None:
+    """With 400 and no data where nothing could be run, and 200 where something was, whatever came of it."""
+    asked = JSON | {"accept": "application/graphql-response+json, application/json;q=0.9"}
+    for document, status, names in (
+        ("{ __typename }", 200, {"data"}),
+        ("{ ledgerActivity { totalCount } }", 200, {"data", "errors"}),
+        ("{", 400, {"errors"}),
+        ("{ nothing }", 400, {"errors"}),
+        ("query ($n: Int!) { pools(first: $n) { totalCount } }", 400, {"errors"}),
+        (LIMITS["depth"], 400, {"errors"}),
+    ):
+        answer = await gateway.http.post("/graphql", content=body(document), headers=asked)
+        assert (answer.status_code, set(answer.json())) == (status, names), document
+        assert answer.headers["content-type"] == "application/graphql-response+json"
+
+
+async def test_who_does_not_ask_for_it_gets_200_and_data_null(gateway: Gateway) -> None:
+    """As clients have always had it."""
+    for accept in ({}, {"accept": "*/*"}, {"accept": "application/json"}):
+        answer = await gateway.http.post("/graphql", content=body("{ nothing }"), headers=JSON | accept)
+        assert (answer.status_code, answer.json()["data"]) == (200, None)
+        assert answer.headers["content-type"] == "application/json"
 
 
 async def test_errors_of_a_document_have_their_codes(gateway: Gateway) -> None:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -61,7 +63,14 @@ def application(settings: Settings, database_url: str) -> Starlette:
     ]
     if not settings.production:
         routes.insert(0, Mount("/graphql/assets", LastingFiles(directory=graphiql.ASSETS)))  # type: ignore[arg-type]
-    return Starlette(routes=routes, lifespan=lifespan)
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origin_regex=settings.origins(),
+        allow_credentials=True,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+    )
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[cors])
 
 
 async def stop(task: asyncio.Task[None]) -> None:

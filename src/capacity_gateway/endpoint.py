@@ -9,7 +9,7 @@ import orjson
 import structlog
 from cross_web import HTTPException
 from graphql import GraphQLError, GraphQLSyntaxError, OperationType
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -41,6 +41,9 @@ REASONS = {
     "UNSUPPORTED_MEDIA_TYPE": "The body must be application/json",
 }
 """The codes of what is no GraphQL request, and what each says."""
+JSON = "application/json"
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+"""What an answer is, where `Accept` names it: then a document that cannot be run is a 400 without data."""
 BODY_BYTES_MAX = 64 * 1024
 NESTING_MAX = 64
 
@@ -62,9 +65,9 @@ class Endpoint(GraphQL[Context, None]):
             self._check_origin(request)
             response = await self.run(request)
         except HTTPException as error:
-            response = refuse(error)
+            response = refuse(error, answer_type(request))
         except Exception as error:  # noqa: BLE001 - the last line: masked here, whole in the log
-            response = Response(orjson.dumps({"errors": [masked(error)]}), 500, media_type="application/json")
+            response = Response(orjson.dumps({"errors": [masked(error)]}), 500, media_type=answer_type(request))
         await response(scope, receive, send)
 
     def is_request_allowed(self, request: Any) -> bool:
@@ -77,7 +80,7 @@ class Endpoint(GraphQL[Context, None]):
         """Refuse a page of another origin: it could send what its visitor may send."""
         origin = request.headers.get("origin")
         own = f"{request.url.scheme}://{request.headers.get('host')}"
-        if origin is not None and origin != own and origin not in self._settings.origins():
+        if origin is not None and origin != own and not self._settings.allows_origin(origin):
             raise HTTPException(403, "CSRF")
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
@@ -125,7 +128,7 @@ class Endpoint(GraphQL[Context, None]):
         """The operation in a request; HTTPException with the right status where there is none."""
         if request.method == "POST":
             media_type = (request.content_type or "").partition(";")[0].strip().lower()
-            if media_type != "application/json":
+            if media_type != JSON:
                 raise HTTPException(415, "UNSUPPORTED_MEDIA_TYPE")
             data = read_object(await request.get_body())
         else:
@@ -141,6 +144,12 @@ class Endpoint(GraphQL[Context, None]):
             query=query, variables=variables, operation_name=operation_name, extensions=extensions
         )
 
+    async def get_sub_response(self, request: Request | WebSocket) -> Response:
+        """The answer to come, as far as it is known: its media type."""
+        sub_response = await super().get_sub_response(request)
+        sub_response.media_type = answer_type(request)
+        return sub_response
+
     async def process_result(self, request: Any, result: ExecutionResult, **_: Any) -> GraphQLHTTPResponse:  # noqa: ARG002
         """The answer as callers get it, with at most one error that is not a field's own."""
         answer: GraphQLHTTPResponse = {"data": result.data}
@@ -149,17 +158,30 @@ class Endpoint(GraphQL[Context, None]):
             answer["errors"] = [formatted(error) for error in errors]
         return answer
 
+    def create_response(self, response_data: Any, sub_response: Response) -> Response:
+        """The answer with its media type; 400 where that is GraphQL's own and nothing could be run."""
+        kind = sub_response.media_type
+        errors = response_data.get("errors", ())
+        if kind == GRAPHQL_RESPONSE and any("path" not in error for error in errors):
+            return Response(self.encode_json({"errors": errors}), 400, media_type=kind)
+        return Response(self.encode_json(response_data), media_type=kind)
+
     def encode_json(self, data: object) -> bytes:
         """JSON as bytes."""
         return orjson.dumps(data)
 
 
-def refuse(error: HTTPException) -> Response:
+def answer_type(request: HTTPConnection) -> str:
+    """What the answer to a request is to be."""
+    return GRAPHQL_RESPONSE if GRAPHQL_RESPONSE in request.headers.get("accept", "") else JSON
+
+
+def refuse(error: HTTPException, media_type: str) -> Response:
     """An answer to what is no GraphQL request; the code is the exception's reason."""
     code = error.reason if error.reason in REASONS else "BAD_REQUEST"
     shown = {"message": REASONS[code], "extensions": {"code": code}}
     headers = {"allow": "GET, POST"} if error.status_code == 405 else None  # noqa: PLR2004 - it says so
-    return Response(orjson.dumps({"errors": [shown]}), error.status_code, headers, media_type="application/json")
+    return Response(orjson.dumps({"errors": [shown]}), error.status_code, headers, media_type)
 
 
 def formatted(error: GraphQLError) -> dict[str, Any]:

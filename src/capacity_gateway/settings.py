@@ -1,6 +1,7 @@
 """Every knob of the gateway, read once from the environment (prefix CAPACITY_)."""
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from functools import cache
@@ -53,7 +54,10 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     """The `iss` that logins must have; none = it is not looked at."""
     allowed_origins: str = ""
-    """Origins besides the gateway's own from which pages may ask, with commas between."""
+    """Origins besides the gateway's own from which pages may ask, with commas between.
+
+    `*` stands for any part of a host's name or a port: `https://*.example.org, http://localhost:*`.
+    """
     default_tenant: str = "00000000-0000-0000-0000-000000000001"
     heartbeat_seconds: int = Field(default=15, ge=1)
     """How often a place that is kept alive is heard of; it is given back after three times of silence."""
@@ -65,9 +69,14 @@ class Settings(BaseSettings):
     production: bool = False
     """No introspection, no GraphiQL, no secret made up on the spot."""
 
-    def origins(self) -> list[str]:
-        """The allowed origins, one by one."""
-        return [origin.strip() for origin in self.allowed_origins.split(",") if origin.strip()]
+    def origins(self) -> str:
+        """The allowed origins as a regular expression."""
+        given = (re.escape(origin.strip()) for origin in self.allowed_origins.split(","))
+        return "|".join(origin.replace(r"\*", r"[\w.-]+") for origin in given if origin) or "(?!)"
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether pages of an origin may ask."""
+        return re.fullmatch(self.origins(), origin) is not None
 
     def checking_secret(self) -> str | None:
         """The HS256 secret to check logins with; None in production where a key set stands in for one."""
