@@ -48,9 +48,10 @@ def application(settings: Settings, database_url: str) -> Starlette:
         async with AsyncExitStack() as stack:
             url = await application_url(database_url)
             app.state.database = await stack.enter_async_context(Database.open(url))
-            app.state.endpoint = Endpoint(settings, app.state.database)
+            writing = await stack.enter_async_context(Database.open(url))  # so that reads do not hold up changes
+            capacity = Capacity(writing, deadline_seconds=settings.deadline_seconds)
+            app.state.endpoint = Endpoint(settings, app.state.database, capacity)
             if settings.sweeper:
-                capacity = Capacity(app.state.database, deadline_seconds=settings.deadline_seconds)
                 sweeper = Sweeper(app.state.database, capacity, idempotency_days=settings.idempotency_days)
                 stack.push_async_callback(stop, asyncio.create_task(sweeper.run()))
             yield

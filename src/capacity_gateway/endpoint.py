@@ -51,11 +51,11 @@ NESTING_MAX = 64
 class Endpoint(GraphQL[Context, None]):
     """`/graphql`: queries by GET and POST, mutations by POST, GraphiQL for a browser."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, capacity: Capacity) -> None:
         super().__init__(schema(), graphql_ide=None if settings.production else "graphiql")
         self._settings = settings
         self._database = database
-        self._capacity = Capacity(database, deadline_seconds=settings.deadline_seconds)
+        self._capacity = capacity
         self.login = Login(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -671,7 +671,9 @@ async def listening(owner_url: str) -> AsyncIterator[tuple[Gateway, list[str]]]:
 
     settings = Settings(jwt_secret="a secret for tests, 32 bytes or more")  # noqa: S106 - for tests
     async with asyncpg.create_pool(await application_url(owner_url), init=listen) as connections:
-        app = Starlette(routes=[Route("/graphql", Endpoint(settings, Database(connections)))])
+        database = Database(connections)
+        endpoint = Endpoint(settings, database, Capacity(database, deadline_seconds=settings.deadline_seconds))
+        app = Starlette(routes=[Route("/graphql", endpoint)])
         yield Gateway(app, settings), statements
 
 

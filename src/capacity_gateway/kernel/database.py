@@ -19,9 +19,11 @@ Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 APPLICATION_ROLE = "capacity_app"
 
+WAITED_TOO_LONG = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
+"""A lock could not be had in time, or what was asked for took too long; nothing was applied."""
+
 NOT_APPLIED = (
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
+    *WAITED_TOO_LONG,
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,

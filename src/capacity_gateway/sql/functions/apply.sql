@@ -39,6 +39,11 @@ BEGIN
     now := clock_timestamp();
     SELECT s.pools, s.entries INTO pools, entries FROM capacity.settle(p_tenant, now, pools) AS s;
     claims := capacity.load_claims(p_tenant, batch, locked);
+    -- Rule 7: claims are read once, so two requests about the same one do not share a batch; they are sent again apart.
+    IF batch[1].request <> batch[cardinality(batch)].request
+        AND (SELECT count(c.id) <> count(DISTINCT c.id) FROM unnest(claims) AS c) THEN
+        RAISE EXCEPTION 'two requests about one claim' USING ERRCODE = 'serialization_failure';
+    END IF;
     seen := capacity.recall(p_tenant, batch);
     ids := ARRAY(SELECT p.id FROM unnest(pools) AS p);
     loaded := cardinality(ids);

@@ -1,0 +1,256 @@
+"""The write combiner: requests that arrive while others are in flight share the next transaction.
+
+What costs is the transaction, not the command, so neighbours that share one are served several times as fast. There
+is no timer: a request that finds a lane free is sent at once, and one that does not rides in the next batch.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+import orjson
+
+from capacity_gateway.kernel.database import (
+    CONNECTION_LOST,
+    NOT_APPLIED,
+    WAITED_TOO_LONG,
+    Database,
+    NoConnection,
+)
+from capacity_gateway.kernel.pools import Json
+
+LANES = 6  # transactions at a time; those of different tenants share a commit's flush in PostgreSQL
+LANES_OF_TENANT = 2  # so that its requests are combined, and no tenant takes all the lanes
+LANES_APART = 2  # besides these, for pools whose lock was not to be had
+BATCH_MAX = 256  # commands in a transaction
+QUEUE_MAX = 4000  # requests that wait
+QUEUE_OF_POOL_MAX = 1000  # of these, for one pool
+
+Pools = frozenset[str]
+Word = tuple[str, ...]
+
+
+class Overloaded(Exception):
+    """Too many wait already; nothing was sent."""
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """Linked commands, and who waits for their outcomes."""
+
+    commands: list[Json]
+    answer: asyncio.Future[list[Json]]
+    pools: Pools
+    words: frozenset[Word]
+    """No two requests that have one of these in common share a batch."""
+    sent: bool = False
+    alone: bool = False
+    """Its batch raised; by itself it shows whether it is the culprit."""
+
+
+@dataclass(eq=False, slots=True)
+class Tenant:
+    """What waits for one tenant's pools, and what is in flight there."""
+
+    queues: dict[Pools, deque[Request]] = field(default_factory=dict)
+    in_flight: set[str] = field(default_factory=set)
+    lanes: int = 0
+
+    def enqueue(self, request: Request) -> None:
+        """Put a request at the end of its pools' queue."""
+        self.queues.setdefault(request.pools, deque()).append(request)
+
+    def withdraw(self, request: Request) -> None:
+        """Take back a request that has not been sent."""
+        queue = self.queues[request.pools]
+        queue.remove(request)
+        if not queue:
+            del self.queues[request.pools]
+
+    def take(self, pools: Pools, words: set[Word], room: int, *, first: bool) -> list[Request]:
+        """The requests for these pools that may share a batch, in their order; the others stay where they are.
+
+        Args:
+            pools: whose queue it is.
+            words: of the batch so far; grows.
+            room: commands that fit.
+            first: whether the batch is empty.
+        """
+        queue, taken, stays = self.queues.pop(pools), [], []
+        while queue and room > 0:
+            request = queue.popleft()
+            if (request.alone and not first) or not words.isdisjoint(request.words):
+                stays.append(request)
+                continue
+            request.sent = True
+            taken.append(request)
+            words.update(request.words)
+            room -= len(request.commands)
+            first = False
+            if request.alone:
+                break
+        queue.extendleft(reversed(stays))
+        if queue:
+            self.queues[pools] = queue  # behind the tenant's other queues
+        return taken
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is in flight."""
+        return not self.queues and not self.in_flight
+
+
+class Combiner:
+    """Sends requests in as few transactions as it can; a batch is of one tenant, a pool in one batch at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._tenants: dict[str, Tenant] = {}
+        self._queued = 0
+        self._lanes = LANES
+        self._lanes_apart = LANES_APART
+        self._apart: set[tuple[str, Pools]] = set()
+        """Tenants' pools that share no batch with others until one of theirs passes: a lock was not to be had."""
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def apply(self, name: str, commands: list[Json], *, until: float) -> list[Json]:
+        """The outcomes of linked commands, one for each.
+
+        Args:
+            name: of the tenant whose pools they are.
+            commands: as `capacity.command` in SQL names their fields.
+            until: when to give up, in the event loop's time.
+
+        Raises:
+            Overloaded: too many wait already; nothing was sent.
+            NoConnection: nothing was sent, for want of a connection or of time.
+            TimeoutError: it was sent, and may or may not be applied.
+            Exception: whatever the database raised.
+        """
+        answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
+        request = Request(commands, answer, pools_of(commands), words_of(commands))
+        tenant = self._tenants.setdefault(name, Tenant())
+        if self._queued >= QUEUE_MAX or len(tenant.queues.get(request.pools, ())) >= QUEUE_OF_POOL_MAX:
+            raise Overloaded
+        tenant.enqueue(request)
+        self._queued += 1
+        self._send_what_can_go()
+        try:
+            async with asyncio.timeout_at(until):
+                return await answer
+        except TimeoutError:
+            if request.sent:
+                raise
+            raise NoConnection from None
+        finally:
+            if not request.sent:  # the caller went away before it was its turn
+                tenant.withdraw(request)
+                self._queued -= 1
+            self._forget(name, tenant)
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is in flight, for anybody."""
+        return not self._tenants and not self._queued and not self._sending
+
+    def _send_what_can_go(self) -> None:
+        if self._lanes == 0 and not self._apart:
+            return
+        for name, tenant in list(self._tenants.items()):
+            while batch := self._next_batch(name, tenant):
+                apart = (name, batch[0].pools) in self._apart
+                self._queued -= len(batch)
+                self._occupy(tenant, batch, 1, apart=apart)
+                self._tenants[name] = self._tenants.pop(name)  # behind the other tenants
+                task = asyncio.create_task(self._send(name, tenant, batch, apart=apart))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+
+    def _next_batch(self, name: str, tenant: Tenant) -> list[Request]:
+        """As many of a tenant's requests as may share a batch; empty where none may go."""
+        batch: list[Request] = []
+        words: set[Word] = set()
+        room = BATCH_MAX if self._lanes > 0 and tenant.lanes < LANES_OF_TENANT else 0
+        for pools in list(tenant.queues):
+            if not tenant.in_flight.isdisjoint(pools):
+                continue
+            if (name, pools) in self._apart:
+                if self._lanes_apart > 0 and not batch:
+                    return tenant.take(pools, words, BATCH_MAX, first=True)
+            elif room > 0:
+                taken = tenant.take(pools, words, room, first=not batch)
+                batch += taken
+                room = 0 if batch and batch[0].alone else room - sum(len(request.commands) for request in taken)
+        return batch
+
+    def _occupy(self, tenant: Tenant, batch: list[Request], lanes: int, *, apart: bool) -> None:
+        """Take a lane for a batch, or with -1 give it back."""
+        tenant.in_flight ^= {pool for request in batch for pool in request.pools}
+        if apart:
+            self._lanes_apart -= lanes
+        else:
+            self._lanes -= lanes
+            tenant.lanes += lanes
+
+    async def _send(self, name: str, tenant: Tenant, batch: list[Request], *, apart: bool) -> None:
+        """Send one batch and hand out its outcomes; if it raises, find out by smaller ones whose fault it is."""
+        commands = [
+            {"request": number, **command} for number, request in enumerate(batch) for command in request.commands
+        ]
+        try:
+            rows = iter(await self._database.apply(name, orjson.dumps(commands).decode()))
+        except Exception as error:  # noqa: BLE001 - it is the callers'
+            self._fail(name, tenant, batch, error)
+        else:
+            self._apart.discard((name, batch[0].pools))
+            for request in batch:
+                outcomes = [orjson.loads(next(rows)) for _ in request.commands]
+                if not request.answer.done():  # its caller may have gone away
+                    request.answer.set_result(outcomes)
+        finally:
+            self._occupy(tenant, batch, -1, apart=apart)
+            self._send_what_can_go()
+            self._forget(name, tenant)
+
+    def _fail(self, name: str, tenant: Tenant, batch: list[Request], error: Exception) -> None:
+        """Hand out an error, unless it may be a neighbour's: then its requests wait for another, smaller batch."""
+        of_pools = {request.pools for request in batch}
+        blocked = isinstance(error, WAITED_TOO_LONG)
+        if blocked:
+            self._apart.update((name, pools) for pools in of_pools)
+            again = len(of_pools) > 1
+        else:
+            again = len(batch) > 1 and not isinstance(error, (*NOT_APPLIED, *CONNECTION_LOST, NoConnection))
+        for request in reversed(batch):
+            if request.answer.done():  # its caller has gone away
+                continue
+            if again:
+                request.sent = False
+                request.alone = not blocked
+                tenant.queues.setdefault(request.pools, deque()).appendleft(request)
+                self._queued += 1
+            else:
+                request.answer.set_exception(error)
+
+    def _forget(self, name: str, tenant: Tenant) -> None:
+        if tenant.is_idle() and self._tenants.get(name) is tenant:
+            del self._tenants[name]
+            self._apart = {(other, pools) for other, pools in self._apart if other != name}
+
+
+def pools_of(commands: list[Json]) -> Pools:
+    """The pools that commands name."""
+    return frozenset(command[name] for command in commands for name in ("pool_id", "to_pool_id") if command.get(name))
+
+
+def words_of(commands: list[Json]) -> frozenset[Word]:
+    """What makes two requests each other's business: a key, a claim, an exclusive word, a holder in a pool."""
+    words: list[Word] = []
+    for command in commands:
+        words += [(name, command[name]) for name in ("claim_id", "exclusive") if command.get(name)]
+        words += [
+            (command[name], command["holder"])
+            for name in ("pool_id", "needs_pool_id")
+            if command.get(name) and command.get("holder")
+        ]
+        if command.get("key"):
+            words.append((command["operation"], command["key"], "key"))
+    return frozenset(words)
