@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from itertools import count
@@ -18,22 +17,11 @@ from capacity_gateway.kernel.outcomes import CapacityChange
 from capacity_gateway.kernel.sweeper import Sweeper
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 from invariants import check_invariants
+from waiting import ENTRIES, FOLDED, OFFERS, had_two, passed_over
 
 WAITERS, SEATS, GATEWAYS, LIFETIMES = 200, 20, 4, 5
 OFFER_SECONDS = 0.4
 KIND = PoolKind.COMPETITION
-
-FOLDED = """
-SELECT DISTINCT ON (holder) holder, id, offered, CASE WHEN state = 'held' THEN 'offered' ELSE state END AS state
-FROM capacity.claim ORDER BY holder, created_at DESC
-"""
-OFFERS = """
-SELECT c.id, c.holder, c.rank, c.place, c.created_at, l.version, l.recorded_at,
-    CASE WHEN c.state = 'waiting' THEN NULL ELSE c.since END AS left_at
-FROM capacity.claim AS c
-LEFT JOIN capacity.ledger AS l ON l.claim_id = c.id AND l.reason = 'OFFER'
-WHERE c.place IS NOT NULL
-"""
 
 
 def choice(random_: random.Random, name: str, row: asyncpg.Record | None, new_id: str) -> Command | None:
@@ -96,34 +84,6 @@ async def sweeping(database: Database) -> AsyncIterator[None]:
         await task
 
 
-def passed_over(rows: list[asyncpg.Record]) -> list[str]:
-    """Who was offered a seat while somebody waited who came before him."""
-    return [
-        f"{first['id']} was passed by {offer['id']}"
-        for offer in rows
-        if offer["version"]
-        for first in rows
-        if (first["rank"], first["place"]) < (offer["rank"], offer["place"])
-        and first["created_at"] < offer["recorded_at"]
-        and (
-            first["version"] > offer["version"]
-            if first["version"]
-            else first["left_at"] is None or first["left_at"] > offer["recorded_at"]
-        )
-    ]
-
-
-def had_two(entries: list[asyncpg.Record]) -> list[str]:
-    """Who has had two seats, or two offers, at once."""
-    has: Counter[str] = Counter()
-    wrong = []
-    for entry in entries:
-        has[entry["holder"]] += entry["held_change"] + entry["confirmed_change"]
-        if has[entry["holder"]] not in (0, 1):
-            wrong.append(f"{entry['holder']} had {has[entry['holder']]} at version {entry['version']}")
-    return wrong
-
-
 @pytest.mark.parametrize("swept", [True, False], ids=["swept", "unswept"])
 async def test_order_is_kept_and_every_seat_is_one_persons(
     database: Database, owner: asyncpg.Connection, owner_url: str, *, swept: bool
@@ -149,9 +109,7 @@ async def test_order_is_kept_and_every_seat_is_one_persons(
     rows = await owner.fetch(OFFERS)
     assert sum(row["version"] is not None for row in rows) > 3 * SEATS
     assert passed_over(rows) == []
-    entries = await owner.fetch(
-        "SELECT l.*, c.holder FROM capacity.ledger AS l JOIN capacity.claim AS c ON c.id = l.claim_id ORDER BY version"
-    )
+    entries = await owner.fetch(ENTRIES)
     reasons = {entry["reason"] for entry in entries}
     assert reasons >= {"OFFER", "CONFIRM", "LEAVE", "EXPIRY"}
     assert had_two(entries) == []
