@@ -107,6 +107,7 @@ class Gateway:
     """A client of the gateway, in this process but through HTTP, GraphQL and a real database."""
 
     def __init__(self, app: Starlette, settings: Settings) -> None:
+        self.app = app
         self.settings = settings
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
 

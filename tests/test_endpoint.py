@@ -324,7 +324,7 @@ async def test_errors_of_a_document_have_their_codes(gateway: Gateway) -> None:
         "{ nothing nowhere never }": "GRAPHQL_VALIDATION_FAILED",
         "{ pools(first: 2147483648) { totalCount } }": "GRAPHQL_VALIDATION_FAILED",
         "{ capacity(kind: PARKING, ref: 1) { id } }": "GRAPHQL_VALIDATION_FAILED",
-        "subscription { nothing }": "GRAPHQL_VALIDATION_FAILED",
+        "subscription { nothing }": "METHOD_NOT_ALLOWED",
         "{ competitions(first: 0) { totalCount } }": "BAD_USER_INPUT",
         "{ competitions(first: 101) { totalCount } }": "BAD_USER_INPUT",
         '{ competitions(after: "x") { totalCount } }': "BAD_USER_INPUT",

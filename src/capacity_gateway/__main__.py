@@ -16,11 +16,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
+from starlette.applications import Starlette
 
 from capacity_gateway.app import application
 from capacity_gateway.demo import load_demo
 from capacity_gateway.domains.competitions import KIND, ReservationSuccess
 from capacity_gateway.embedded import EmbeddedPostgres
+from capacity_gateway.endpoint import BODY_BYTES_MAX
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
 from capacity_gateway.kernel.database import CONNECTION_LOST, REFUSED, Database, NoConnection, application_url
@@ -265,11 +267,34 @@ async def reconcile_all(tenant: str | None, kind: PoolKind | None) -> list[tuple
 class Server(uvicorn.Server):
     """uvicorn, with our greeting once it listens."""
 
+    def __init__(self, app: Starlette, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.app = app
+
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Listen, and say where."""
         await super().startup(sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         greet(settings(), f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Let those who stream look for another gateway, and finish what else is in flight."""
+        self.app.state.endpoint.stop()
+        await super().shutdown(sockets)
+
+
+def configuration(app: Starlette, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn serves: with a limit on everything."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        limit_concurrency=1024,
+        ws_max_size=BODY_BYTES_MAX,
+        ws_per_message_deflate=False,  # it would keep 300 KB for every socket
+    )
 
 
 async def listen(
@@ -282,16 +307,9 @@ async def listen(
 ) -> None:
     """Serve until told to stop; an embedded database is kept alive meanwhile."""
     knobs = knobs.model_copy(update={"host": host or knobs.host})
-    server = Server(
-        uvicorn.Config(
-            application(knobs, await application_url(database_url)),
-            host=knobs.host if host is None else host,
-            port=knobs.port if port is None else port,
-            log_level="warning",
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            limit_concurrency=1024,
-        )
-    )
+    app = application(knobs, await application_url(database_url))
+    host = knobs.host if host is None else host
+    server = Server(app, configuration(app, host, knobs.port if port is None else port))
     keeper = asyncio.create_task(embedded.keep_alive()) if embedded else None
     try:
         await server.serve()

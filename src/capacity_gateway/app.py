@@ -9,17 +9,18 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from capacity_gateway import graphiql
-from capacity_gateway.endpoint import Endpoint
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
+from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.sweeper import Sweeper
 from capacity_gateway.logs import write_logs
 from capacity_gateway.settings import Settings
+from capacity_gateway.streaming import StreamingEndpoint
 
 UNANSWERABLE = (*CONNECTION_LOST, NoConnection)
 
@@ -50,7 +51,9 @@ def application(settings: Settings, database_url: str) -> Starlette:
             app.state.database = await stack.enter_async_context(Database.open(url))
             writing = await stack.enter_async_context(Database.open(url))  # so that reads do not hold up changes
             capacity = Capacity(writing, deadline_seconds=settings.deadline_seconds)
-            app.state.endpoint = Endpoint(settings, app.state.database, capacity)
+            feed = Feed(app.state.database, capacity)
+            stack.push_async_callback(stop, asyncio.create_task(feed.run()))
+            app.state.endpoint = StreamingEndpoint(settings, app.state.database, capacity, feed)
             if settings.sweeper:
                 sweeper = Sweeper(app.state.database, capacity, idempotency_days=settings.idempotency_days)
                 stack.push_async_callback(stop, asyncio.create_task(sweeper.run()))
@@ -58,12 +61,14 @@ def application(settings: Settings, database_url: str) -> Starlette:
 
     routes = [
         Route("/graphql", GraphQLRoute()),
+        WebSocketRoute("/graphql", GraphQLRoute()),
+        Route("/graphql/stream", EventsRoute()),
         Route("/", lambda _: RedirectResponse("/graphql")),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
     ]
     if not settings.production:
-        routes.insert(0, Mount("/graphql/assets", LastingFiles(directory=graphiql.ASSETS)))  # type: ignore[arg-type]
+        routes.insert(0, Mount("/graphql/assets", LastingFiles(directory=graphiql.ASSETS)))
     cors = Middleware(
         CORSMiddleware,
         allow_origin_regex=settings.origins(),
@@ -85,8 +90,16 @@ class GraphQLRoute:
     """Hands over to the endpoint that the lifespan made."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, or all of a WebSocket."""
         await scope["app"].state.endpoint(scope, receive, send)
+
+
+class EventsRoute:
+    """The same, for server-sent events."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one operation."""
+        await scope["app"].state.endpoint.stream(scope, receive, send)
 
 
 async def healthz(_: Request) -> Response:

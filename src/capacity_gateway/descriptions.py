@@ -15,6 +15,7 @@ ARGUMENTS = {
     "after": "A cursor to go on behind; absent = from the beginning.",
     "deviceType": "What sort of device it is on.",
     "eventId": "Which event.",
+    "capacityChanged.after": "The last version that the caller knows of; absent = begin with the pool as it is.",
     "filter": "Which entries; absent = all.",
     "first": "How many at most, 1 to 100.",
     "id": "Its id outside.",
@@ -30,7 +31,7 @@ ARGUMENTS = {
     "useCache": "Nothing is cached: the numbers are those of now either way.",
     "userAgent": "The browser's name for itself.",
 }
-"""What an argument means; one word, one meaning, wherever it stands."""
+"""What an argument means; one word, one meaning, wherever it stands, unless the field is named."""
 
 
 def describe(schema: strawberry.Schema) -> None:
@@ -70,7 +71,7 @@ def _describe_fields(name: str, kind: Any, origin: type) -> Iterator[str]:
         field.description = _docstring(resolver.wrapped_func) if resolver else texts.get(definition.python_name)
         yield "" if field.description else f"{name}.{field_name}"
         for argument_name, argument in getattr(field, "args", {}).items():
-            argument.description = ARGUMENTS.get(argument_name)
+            argument.description = ARGUMENTS.get(f"{field_name}.{argument_name}", ARGUMENTS.get(argument_name))
             yield "" if argument.description else f"{name}.{field_name}({argument_name})"
 
 

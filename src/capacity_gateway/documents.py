@@ -25,7 +25,7 @@ TOKENS_MAX = 1000
 DEPTH_MAX = 12
 ALIASES_MAX = 30
 ROOT_FIELDS_MAX = 10
-MUTATIONS_MAX = 1
+ACTIONS_MAX = 1  # mutations, or subscriptions, in a document
 DIRECTIVES_MAX = 20
 VARIABLES_MAX = 50
 DOCUMENTS_REMEMBERED = 200
@@ -71,7 +71,7 @@ def read_document(text: str) -> Document | GraphQLError | HTTPException:
         measure.depth <= DEPTH_MAX
         and measure.aliases <= ALIASES_MAX
         and measure.directives + len(operation.directives or ()) <= DIRECTIVES_MAX
-        and measure.root_fields <= (MUTATIONS_MAX if operation.operation is OperationType.MUTATION else ROOT_FIELDS_MAX)
+        and measure.root_fields <= (ROOT_FIELDS_MAX if operation.operation is OperationType.QUERY else ACTIONS_MAX)
         and len(operation.variable_definitions or ()) <= VARIABLES_MAX
     )
     if not within:

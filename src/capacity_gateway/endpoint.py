@@ -22,6 +22,8 @@ from capacity_gateway.documents import read_document
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.context import Caller, Context
 from capacity_gateway.kernel.database import Database
+from capacity_gateway.kernel.errors import Unauthenticated
+from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import Login, demo_tokens
 from capacity_gateway.schema import schema
@@ -35,7 +37,7 @@ REASONS = {
     "CSRF": "This origin is not allowed",
     "INTROSPECTION_DISABLED": "The schema is not shown here",
     "LIMIT_EXCEEDED": "The document asks for more than it may",
-    "METHOD_NOT_ALLOWED": "Queries by GET or POST, mutations by POST",
+    "METHOD_NOT_ALLOWED": "Queries by GET or POST, mutations by POST, subscriptions by WebSocket or at /graphql/stream",
     "NOT_FOUND": "There is nothing here",
     "PAYLOAD_TOO_LARGE": "The body must not exceed 64 KB",
     "UNSUPPORTED_MEDIA_TYPE": "The body must be application/json",
@@ -51,11 +53,12 @@ NESTING_MAX = 64
 class Endpoint(GraphQL[Context, None]):
     """`/graphql`: queries by GET and POST, mutations by POST, GraphiQL for a browser."""
 
-    def __init__(self, settings: Settings, database: Database, capacity: Capacity) -> None:
+    def __init__(self, settings: Settings, database: Database, capacity: Capacity, feed: Feed) -> None:
         super().__init__(schema(), graphql_ide=None if settings.production else "graphiql")
         self._settings = settings
         self._database = database
         self._capacity = capacity
+        self._feed = feed
         self.login = Login(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,14 +89,19 @@ class Endpoint(GraphQL[Context, None]):
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """What the resolvers of this request find in `info.context`."""
         asking = await self.login.caller(request.headers.get("authorization"))
+        return self.context(asking, header_key=request.headers.get("x-idempotency-key"))
+
+    def context(self, asking: Caller | Unauthenticated, *, header_key: str | None = None) -> Context:
+        """What the resolvers of one operation find in `info.context`."""
         caller = asking if isinstance(asking, Caller) else Caller(tenant=self._settings.default_tenant)
         return Context(
             caller=caller,
             no_login=None if isinstance(asking, Caller) else asking,
             capacity=self._capacity,
             reads=Reads(self._database, self._capacity, caller.tenant),
+            feed=self._feed,
             lease_seconds=3 * self._settings.heartbeat_seconds,
-            header_key=request.headers.get("x-idempotency-key"),
+            header_key=header_key,
         )
 
     async def execute_single(self, *args: Any, **kwargs: Any) -> ExecutionResult:
@@ -105,7 +113,10 @@ class Endpoint(GraphQL[Context, None]):
             raise document
         if document.introspects and self._settings.production:
             raise HTTPException(400, "INTROSPECTION_DISABLED")
-        if document.operation is OperationType.MUTATION and kwargs["request_adapter"].method == "GET":
+        by_get = kwargs["request_adapter"].method == "GET"
+        if document.operation is OperationType.SUBSCRIPTION or (
+            document.operation is OperationType.MUTATION and by_get
+        ):
             raise HTTPException(405, "METHOD_NOT_ALLOWED")
         try:
             return await super().execute_single(*args, **kwargs)
@@ -124,7 +135,7 @@ class Endpoint(GraphQL[Context, None]):
             },
         )
 
-    async def parse_http_body(self, request: Any) -> GraphQLRequestData | list[GraphQLRequestData]:
+    async def parse_http_body(self, request: Any) -> GraphQLRequestData:
         """The operation in a request; HTTPException with the right status where there is none."""
         if request.method == "POST":
             media_type = (request.content_type or "").partition(";")[0].strip().lower()
@@ -178,10 +189,14 @@ def answer_type(request: HTTPConnection) -> str:
 
 def refuse(error: HTTPException, media_type: str) -> Response:
     """An answer to what is no GraphQL request; the code is the exception's reason."""
-    code = error.reason if error.reason in REASONS else "BAD_REQUEST"
-    shown = {"message": REASONS[code], "extensions": {"code": code}}
     headers = {"allow": "GET, POST"} if error.status_code == 405 else None  # noqa: PLR2004 - it says so
-    return Response(orjson.dumps({"errors": [shown]}), error.status_code, headers, media_type)
+    return Response(orjson.dumps({"errors": [refusal(error)]}), error.status_code, headers, media_type)
+
+
+def refusal(error: HTTPException) -> dict[str, Any]:
+    """The same as GraphQL shows it."""
+    code = error.reason if error.reason in REASONS else "BAD_REQUEST"
+    return {"message": REASONS[code], "extensions": {"code": code}}
 
 
 def formatted(error: GraphQLError) -> dict[str, Any]:

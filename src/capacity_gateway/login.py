@@ -131,6 +131,7 @@ class Login:
             organization=_text(claims, "orgId"),
             audits=AUDITS.get(role or "", frozenset()),
             governs=GOVERNS.get(role or "", frozenset()),
+            until=int(claims["exp"]) + LEEWAY_SECONDS,
         )
 
 

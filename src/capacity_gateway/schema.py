@@ -32,7 +32,7 @@ DOMAINS = (
     "huddles",
     "breakouts",
 )
-"""What is counted: modules of `domains`, each with Queries, Mutations or both."""
+"""What is counted: modules of `domains`, each with some of Queries, Mutations and Subscriptions."""
 
 DROPIN = ("waitlist",)
 """What the clients of the older service send: modules of `dropin`, likewise."""
@@ -113,9 +113,12 @@ def schema() -> strawberry.Schema:
         (*roots(domains, "Mutations", LoginMustHold(), BusyIsRefused()), *roots(dropin, "Mutations", OldForm())),
     )
     mutation.__doc__ = "Changes. Each answers with a success or a typed refusal; a refusal means that nothing changed."
+    subscription = merge_types("Subscription", tuple(roots(domains, "Subscriptions")))
+    subscription.__doc__ = "What goes on, as it happens, over a WebSocket or as server-sent events."
     built = Schema(
         query=query,
         mutation=mutation,
+        subscription=subscription,
         config=StrawberryConfig(scalar_map={datetime: DATE_TIME}, disable_field_suggestions=True),
         extensions=[
             lambda: ParserCache(maxsize=DOCUMENTS_REMEMBERED),
@@ -127,7 +130,7 @@ def schema() -> strawberry.Schema:
 
 
 def roots(modules: list[ModuleType], name: str, *extensions: FieldExtension) -> Iterator[type]:
-    """The modules' own Queries or Mutations, with these extensions on every field."""
+    """The modules' own Queries, Mutations or Subscriptions, with these extensions on every field."""
     for module in modules:
         if hasattr(module, name):
             root: type = getattr(module, name)

@@ -16,6 +16,7 @@ from capacity_gateway.endpoint import Endpoint
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Hold, Take
 from capacity_gateway.kernel.database import Database, application_url
+from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.outcomes import CapacityChange
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 from capacity_gateway.settings import Settings
@@ -672,7 +673,8 @@ async def listening(owner_url: str) -> AsyncIterator[tuple[Gateway, list[str]]]:
     settings = Settings(jwt_secret="a secret for tests, 32 bytes or more")  # noqa: S106 - for tests
     async with asyncpg.create_pool(await application_url(owner_url), init=listen) as connections:
         database = Database(connections)
-        endpoint = Endpoint(settings, database, Capacity(database, deadline_seconds=settings.deadline_seconds))
+        capacity = Capacity(database, deadline_seconds=settings.deadline_seconds)
+        endpoint = Endpoint(settings, database, capacity, Feed(database, capacity))
         app = Starlette(routes=[Route("/graphql", endpoint)])
         yield Gateway(app, settings), statements
 

@@ -1,14 +1,17 @@
 """Pools of any kind: their numbers, their ledgers, and their quotas."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
 
 from capacity_gateway.kernel.commands import Close, Define, Open, Resize
 from capacity_gateway.kernel.context import Info
-from capacity_gateway.kernel.errors import BadUserInput, Forbidden
-from capacity_gateway.kernel.ledger import LedgerConnection, LedgerFilter
+from capacity_gateway.kernel.errors import BadUserInput, Busy, Forbidden, Unauthenticated
+from capacity_gateway.kernel.ledger import LedgerConnection, LedgerEntry, LedgerFilter
 from capacity_gateway.kernel.outcomes import (
     DefinePoolResult,
     GatewayBusyError,
@@ -20,10 +23,12 @@ from capacity_gateway.kernel.outcomes import (
     QuotaBelowUseError,
 )
 from capacity_gateway.kernel.paging import Connection, Edge, connect, page_size, read_cursor
-from capacity_gateway.kernel.pools import Claim, Pool, page_of_pools
+from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, page_of_pools
 from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.submission import at_least, governed, submit
 from capacity_gateway.kernel.vocabulary import PoolKind
+
+BUSY_SECONDS = 0.25  # before an offer is read again
 
 
 @strawberry.input
@@ -276,3 +281,85 @@ class Mutations:
             return pool
         command = Open(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
         return await submit(info, input, command, success=PoolSuccess)
+
+
+@strawberry.type
+class PoolEvent:
+    """A change of a pool, or at the beginning the pool as it is."""
+
+    pool: Pool
+    """The pool as it stood after this change."""
+    entry: LedgerEntry | None
+    """The change; the last of those that are folded into this event under load, and the versions tell which.
+
+    Null at the beginning, and where the caller may not read it.
+    """
+    coalesced: int
+    """How many changes are in this event: 0 at the beginning, 1 as a rule, more for who does not keep up."""
+
+
+@strawberry.type
+class OfferEvent:
+    """A place is held for the caller, who waited for it."""
+
+    pool: Pool
+    """Where."""
+    claim: Claim
+    """The offer: a hold."""
+    expires_at: datetime
+    """Until when it may be taken up."""
+
+
+@strawberry.type
+class Subscriptions:
+    """What goes on in pools of any kind."""
+
+    @strawberry.subscription
+    async def capacity_changed(
+        self, info: Info, kind: PoolKind, ref: strawberry.ID, after: int | None = None
+    ) -> AsyncGenerator[PoolEvent, None]:
+        """First the pool as it is (or, with after, exactly the entries missed), then every change in order.
+
+        `after` is the last version the caller knows, so that nothing is missed between two subscriptions.
+        """
+        caller = info.context.caller
+        pool = await info.context.reads.find_pool(kind.pool_id(ref))
+        if pool is None:
+            raise BadUserInput("There is no such pool")
+        if after is not None and not 0 <= after <= pool.version:
+            raise BadUserInput(f"after must be a version of the pool, 0 to {pool.version}")
+        if after is None:
+            after = pool.version
+            yield PoolEvent(pool=pool, entry=None, coalesced=0)
+        await info.context.close()
+        async with aclosing(info.context.feed.changes(caller.tenant, pool, after)) as changes:
+            async for change, coalesced in changes:
+                yield PoolEvent(pool=change.pool, entry=change.shown_to(caller), coalesced=coalesced)
+
+    @strawberry.subscription
+    async def waitlist_offer(self, info: Info) -> AsyncGenerator[OfferEvent, None]:
+        """Offers made to the caller; first those that still hold."""
+        caller = info.context.caller
+        if caller.holder is None:
+            raise Unauthenticated
+        async with aclosing(info.context.feed.offers(caller.tenant, caller.holder)) as offers:
+            async for claim_id in offers:
+                event = await read_offer(info, claim_id)
+                if event and caller.owns(event.claim):
+                    yield event
+                await info.context.close()
+
+
+async def read_offer(info: Info, claim_id: str) -> OfferEvent | None:
+    """A claim as the offer that it is, as soon as it can be read; None when it no longer is one."""
+    while True:
+        try:
+            claim = await info.context.reads.claim(claim_id)
+            if claim and claim.offered and claim.state is ClaimState.HELD and claim.expires_at:
+                pool = await info.context.reads.pool(claim.pool_id)
+                return OfferEvent(pool=pool, claim=claim, expires_at=claim.expires_at)
+        except Busy:
+            await info.context.close()
+            await asyncio.sleep(BUSY_SECONDS)
+        else:
+            return None

@@ -46,6 +46,8 @@ class Capacity:
         self._database = database
         self._combiner = Combiner(database) if combining else None
         self.deadline_seconds = deadline_seconds
+        self.changed: Callable[[], None] = lambda: None
+        """Called when this process has changed something, for whoever watches."""
 
     async def submit(
         self, tenant: str, commands: Sequence[Command], by: Attribution, success: Callable[..., Success]
@@ -68,7 +70,11 @@ class Capacity:
             [command.fields() | attributed for command in commands],
             repeatable=by.key is not None or all(command.repeatable for command in commands),
         )
-        return rows if isinstance(rows, GatewayBusyError) else decode(rows, commands, by, success)
+        if isinstance(rows, GatewayBusyError):
+            return rows
+        if any(row["entries"] for row in rows):
+            self.changed()
+        return decode(rows, commands, by, success)
 
     async def record(
         self, tenant: str, command: Command, by: Attribution, success: Callable[..., Success]

@@ -11,6 +11,7 @@ from capacity_gateway.kernel.vocabulary import PoolKind
 
 if TYPE_CHECKING:
     from capacity_gateway.kernel.capacity import Capacity
+    from capacity_gateway.kernel.feed import Feed
     from capacity_gateway.kernel.pools import Claim, Pool
     from capacity_gateway.kernel.reads import Reads
 
@@ -31,6 +32,8 @@ class Caller:
     """The kinds whose whole ledgers the caller may read."""
     governs: frozenset[PoolKind] = frozenset()
     """The kinds of which the caller may make and change pools."""
+    until: float | None = field(default=None, compare=False)
+    """When the login ends, in seconds since 1970; None = never."""
 
     def owns(self, claim: "Claim") -> bool:
         """Whether a claim is the caller's own."""
@@ -68,6 +71,7 @@ class Context:
     capacity: "Capacity"
     reads: "Reads"
     """What the caller reads."""
+    feed: "Feed"
     lease_seconds: float
     """How long a place holds without a heartbeat."""
     header_key: str | None = None

@@ -48,7 +48,7 @@ class Reads:
         self._lost = False
         self._nodes = 0
         self._unsettled: set[str] = set()
-        self._until = self._deadline()
+        self._until: float | None = self._deadline()
         self._turn = asyncio.Lock()  # a connection answers one query at a time
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
 
@@ -59,7 +59,9 @@ class Reads:
                 self._connection.terminate()
         self._connection = None
         self._lost = False
-        self._until = self._deadline()
+        self._until = None  # a subscription may read again in an hour
+        self._nodes = 0
+        self._unsettled = set()
         self._loaders.clear()
         with suppress(*CONNECTION_LOST):
             await self._stack.aclose()
@@ -71,6 +73,7 @@ class Reads:
         async with self._turn:
             if self._lost:  # the transaction is aborted, and with it the snapshot
                 raise Busy
+            self._until = self._until or self._deadline()
             try:
                 async with asyncio.timeout_at(self._until):
                     connection = self._connection or await self._open()
