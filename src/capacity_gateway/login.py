@@ -129,6 +129,7 @@ class Login:
             role=role,
             names=names,
             organization=_text(claims, "orgId"),
+            email=_text(claims, "email"),
             audits=AUDITS.get(role or "", frozenset()),
             governs=GOVERNS.get(role or "", frozenset()),
             until=int(claims["exp"]) + LEEWAY_SECONDS,

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +29,7 @@ from capacity_gateway.kernel.outcomes import (
     not_found,
 )
 from capacity_gateway.kernel.pools import Claim, Pool, shows
-from capacity_gateway.kernel.submission import at_least, holder_of, is_id, submit
+from capacity_gateway.kernel.submission import at_least, holder_of, is_address, is_id, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 KIND = PoolKind.EVENT
 CONFIRMED, CANCELLED, CHECKED_IN = "CONFIRMED", "CANCELLED", "CHECKED_IN"
+CHECKED_IN_AT = "checked_in_at"
 MOST_SESSIONS = 20
 
 
@@ -280,19 +281,12 @@ class Mutations:
 
         A guest who registers again without the first time's key is told so, and is not shown the registration.
         """
-        guest = input.guest_email is not None
-        holder = (
-            await _guest(info, input) if guest else await holder_of(info, input.holder, KIND.pool_id(input.event_id))
-        )
-        commands = [_registration(input, holder, guest=guest)]
-        if input.ticket_type_id is not None:
-            commands.append(_part(PoolKind.TICKET_TYPE, input.ticket_type_id, commands[0], LedgerReason.CONFIRM))
-        commands += [
-            _part(PoolKind.SESSION, session_id, commands[0], LedgerReason.JOIN)
-            for session_id in dict.fromkeys(input.session_ids or [])
-        ]
-        checks = [_wrong_guest(input), *_wrong_sessions(input), *await _wrong_parts(info, input)]
-        return await submit(info, input, *commands, success=RegistrationSuccess, checks=checks)
+        if input.guest_email is None:
+            holder = await holder_of(info, input.holder, KIND.pool_id(input.event_id))
+            return await registered(info, input, holder, once=False)
+        if info.context.caller.holder is not None and not await _acts_for_others(info, input):
+            raise Forbidden
+        return await registered(info, input, guest_holder(info, input.guest_email), once=True)
 
     @strawberry.mutation
     async def cancel_registration(self, info: Info, input: RegistrationRefInput) -> RegistrationResult | None:  # noqa: A002
@@ -329,21 +323,45 @@ class Mutations:
             to_stage=CHECKED_IN,
             done_stages=[CHECKED_IN],
             done_facts={},
+            facts={CHECKED_IN_AT: datetime.now(UTC)},
         )
         return await submit(info, input, command, success=RegistrationSuccess)
 
 
-async def _guest(info: Info, given: RegisterInput) -> str:
-    """The holder that stands for a guest: the same for the same address, which it does not show.
+def guest_holder(info: Info, email: str) -> str:
+    """The holder that stands for a guest: the same for the same address, which it does not show."""
+    guest = f"{info.context.caller.tenant}\n{email.strip().casefold()}"
+    return "guest:" + hashlib.sha256(guest.encode(errors="replace")).hexdigest()[:32]
 
-    Raises:
-        Forbidden: to a login that may not act for others at the event.
+
+async def registered(info: Info, given: RegisterInput, holder: str, *, once: bool) -> Any:
+    """Register a holder, or the guest that it stands for, with all that is drawn besides; or why not.
+
+    Args:
+        info: of the mutation.
+        given: what is asked for.
+        holder: for whom, whom the caller may register.
+        once: refuse who is registered already, instead of showing the registration.
     """
-    caller = info.context.caller
-    if caller.holder is not None and not await _acts_for_others(info, given):
-        raise Forbidden
-    address = (given.guest_email or "").strip().casefold()
-    return "guest:" + hashlib.sha256(f"{caller.tenant}\n{address}".encode(errors="replace")).hexdigest()[:32]
+    commands = [_registration(given, holder, once=once)]
+    if given.ticket_type_id is not None:
+        commands.append(_part(PoolKind.TICKET_TYPE, given.ticket_type_id, commands[0], LedgerReason.CONFIRM))
+    commands += [
+        _part(PoolKind.SESSION, session_id, commands[0], LedgerReason.JOIN)
+        for session_id in dict.fromkeys(given.session_ids or [])
+    ]
+    checks = [_wrong_guest(given), *_wrong_sessions(given), *await _wrong_parts(info, given)]
+    return await submit(info, given, *commands, success=RegistrationSuccess, checks=checks)
+
+
+async def registration_of(info: Info, event_id: str, holder: str) -> Registration | None:
+    """A holder's registration for an event, unless it is called off."""
+    for stage in (CONFIRMED, CHECKED_IN):
+        for claim in await info.context.reads.claims_of_pool(
+            KIND.pool_id(event_id), holder=holder, stage=stage, after=(None, None), limit=1
+        ):
+            return Registration(claim=claim)
+    return None
 
 
 async def _acts_for_others(info: Info, given: RegisterInput) -> bool:
@@ -375,8 +393,7 @@ def _wrong_guest(given: RegisterInput) -> InvalidInputError | None:
         return None
     if given.holder is not None:
         return InvalidInputError(field="holder", message="give either holder or a guest's address, not both")
-    name, _, host = given.guest_email.strip().partition("@")
-    if not name or not host or not is_id(given.guest_email):
+    if not is_address(given.guest_email):
         return InvalidInputError(field="guestEmail", message="guestEmail must be an e-mail address")
     return None
 
@@ -390,8 +407,8 @@ def _wrong_sessions(given: RegisterInput) -> list[InvalidInputError]:
 def _already_registered() -> CapacityError:
     return NotEligibleError(
         code="ALREADY_REGISTERED",
-        message="This address is registered already",
-        requirement="an address that is not registered",
+        message="There is a registration already",
+        requirement="no registration yet",
     )
 
 
@@ -399,12 +416,12 @@ def _waits_for_seat() -> CapacityError:
     return NotEligibleError(message="There is only a place in the queue so far", requirement="a seat in the session")
 
 
-def _registration(given: RegisterInput, holder: str, *, guest: bool) -> Take:
+def _registration(given: RegisterInput, holder: str, *, once: bool) -> Take:
     registration_id = str(uuid.uuid4())
     code = base64.b32encode(hashlib.sha256(registration_id.encode()).digest())[:10].decode()
     facts: dict[str, Any] = {"ticket_code": code}
-    if guest:
-        facts["email"] = (given.guest_email or "").strip().casefold()
+    if given.guest_email is not None:
+        facts["email"] = given.guest_email.strip().casefold()
     pool_id = KIND.pool_id(given.event_id)
     return Take(
         kind=KIND,
@@ -418,7 +435,7 @@ def _registration(given: RegisterInput, holder: str, *, guest: bool) -> Take:
         reason=LedgerReason.JOIN,
         to_stage=CONFIRMED,
         facts=facts,
-        once=guest,
+        once=once,
         instead={"TAKEN": _already_registered},
     )
 

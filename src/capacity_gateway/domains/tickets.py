@@ -28,8 +28,17 @@ from capacity_gateway.kernel.outcomes import (
     PoolSuccess,
     not_found,
 )
-from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows, view
-from capacity_gateway.kernel.submission import at_least, at_most, governed, holder_of, is_id, submit
+from capacity_gateway.kernel.pools import Claim, ClaimState, Json, Pool, shows, view
+from capacity_gateway.kernel.submission import (
+    LARGEST_INT,
+    at_least,
+    at_most,
+    governed,
+    holder_of,
+    is_address,
+    is_id,
+    submit,
+)
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
 if TYPE_CHECKING:
@@ -110,6 +119,26 @@ class OrderLine:
         """How many were ordered."""
         return int(self.claim.facts["ordered"])
 
+    @strawberry.field
+    async def name(self, info: Info) -> str:
+        """What the ticket type was called when it was ordered."""
+        return str((await self._as_ordered(info))["name"])
+
+    @strawberry.field
+    async def price(self, info: Info) -> int:
+        """What one cost when it was ordered, in the currency's smallest unit."""
+        return int((await self._as_ordered(info))["price"])
+
+    @strawberry.field
+    async def currency(self, info: Info) -> str:
+        """The currency of the price."""
+        return str((await self._as_ordered(info))["currency"])
+
+    async def _as_ordered(self, info: Info) -> Json:
+        if "price" in self.claim.facts:
+            return self.claim.facts
+        return _of_today(await info.context.reads.pool(self.claim.pool_id))  # an order from before this was kept
+
 
 @strawberry.type
 class Order:
@@ -136,7 +165,8 @@ class Order:
     async def lines(self, info: Info) -> list[OrderLine]:
         """What is bought."""
         claims = await info.context.reads.claims_for(self.claim.id)
-        return [OrderLine(claim=claim) for claim in claims if claim.id != self.claim.id]
+        lines = [claim for claim in claims if claim.id != self.claim.id]
+        return [OrderLine(claim=line) for line in sorted(lines, key=lambda line: (len(line.id), line.id))]
 
     @strawberry.field
     def expires_at(self) -> datetime | None:
@@ -196,6 +226,12 @@ class HoldTicketsInput:
     """For whom; for role service."""
     lines: list[TicketLineInput]
     """What is bought."""
+    guest_email: str | None = None
+    """Where to reach the buyer."""
+    guest_name: str | None = None
+    """The buyer's name."""
+    guest_phone: str | None = None
+    """The buyer's telephone number."""
     idempotency_key: str
     """Sent again with the same key, this is done once."""
 
@@ -295,28 +331,9 @@ class Mutations:
     @strawberry.mutation
     async def hold_tickets(self, info: Info, input: HoldTicketsInput) -> HoldTicketsResult | None:  # noqa: A002
         """Hold tickets until they are paid for; all lines and the places at the event, or none of it."""
-        order_id, event_id = str(uuid.uuid4()), PoolKind.EVENT.pool_id(input.event_id)
         anonymous = info.context.caller.holder is None and input.holder is None
-        holder = f"guest:{order_id}" if anonymous else await holder_of(info, input.holder, event_id)
-        types = await _types(info, input)
-        ttl_seconds = min((pool.facts["hold_seconds"] for pool in types.values()), default=None)
-        pool_ids = [event_id] + [KIND.pool_id(line.ticket_type_id) for line in input.lines]
-        quantities = [sum(line.quantity for line in input.lines)] + [line.quantity for line in input.lines]
-        commands = [
-            Hold(
-                kind=KIND if number else PoolKind.EVENT,
-                pool_id=pool_id,
-                claim_id=f"{order_id}/{number}" if number else order_id,
-                holder=holder,
-                subject=order_id,
-                quantity=quantity,
-                ttl_seconds=ttl_seconds,
-                to_stage=PENDING,
-                facts={"ordered": quantity},
-            )
-            for number, (pool_id, quantity) in enumerate(zip(pool_ids, quantities, strict=True))
-        ]
-        return await submit(info, input, *commands, success=OrderSuccess, checks=list(_wrong_lines(input, types)))
+        holder = None if anonymous else await holder_of(info, input.holder, PoolKind.EVENT.pool_id(input.event_id))
+        return await held_order(info, input, holder)
 
     @strawberry.mutation
     async def confirm_tickets(self, info: Info, input: OrderRefInput) -> OrderResult | None:  # noqa: A002
@@ -340,13 +357,60 @@ class Mutations:
     @strawberry.mutation
     async def release_tickets(self, info: Info, input: OrderRefInput) -> OrderResult | None:  # noqa: A002
         """Call an order off before it is paid for."""
-        return await _give_back(info, input, from_stage=PENDING, to_stage=CANCELLED)
+        return await released_order(info, input)
 
     @strawberry.mutation
     async def refund_tickets(self, info: Info, input: OrderRefInput) -> OrderResult | None:  # noqa: A002
         """Give the tickets of a paid order back. For organisers."""
         info.context.caller.require("admin", "organizer", "service")
         return await _give_back(info, input, from_stage=COMPLETED, to_stage=REFUNDED, holders=False)
+
+
+async def held_order(info: Info, given: HoldTicketsInput, holder: str | None, *, word: str | None = None) -> Any:
+    """Hold an order for a holder, or for a guest of its own where there is none; or why not.
+
+    Args:
+        info: of the mutation.
+        given: what is asked for.
+        holder: for whom, for whom the caller may buy.
+        word: of all orders that are alive there is one with this word; asked for again it is the answer.
+    """
+    order_id = str(uuid.uuid4())
+    types = await _types(info, given)
+    ttl_seconds = min((pool.facts["hold_seconds"] for pool in types.values()), default=None)
+    ordered: list[tuple[str, int, Json]] = [
+        (KIND.pool_id(line.ticket_type_id), line.quantity, _of_today(types[line.ticket_type_id]))
+        for line in given.lines
+        if line.ticket_type_id in types
+    ]
+    buyer = {name: getattr(given, name) for name in ("guest_email", "guest_name", "guest_phone")}
+    ordered.insert(0, (PoolKind.EVENT.pool_id(given.event_id), sum(quantity for _, quantity, _ in ordered), buyer))
+    commands = [
+        Hold(
+            kind=KIND if number else PoolKind.EVENT,
+            pool_id=pool_id,
+            claim_id=f"{order_id}/{number}" if number else order_id,
+            holder=holder or _guest_of(order_id),
+            subject=order_id,
+            quantity=quantity,
+            ttl_seconds=ttl_seconds,
+            exclusive=word and f"{word}/{number}",
+            to_stage=PENDING,
+            facts={"ordered": quantity, **facts},
+        )
+        for number, (pool_id, quantity, facts) in enumerate(ordered)
+    ]
+    checks = [_wrong_buyer(given), *_wrong_lines(given, types)]
+    return await submit(info, given, *commands, success=OrderSuccess, checks=checks)
+
+
+def _guest_of(order_id: str) -> str:
+    return f"guest:{order_id}"
+
+
+def _of_today(pool: Pool) -> Json:
+    """What an order keeps of a ticket type."""
+    return {"name": pool.title or pool.ref, "price": pool.facts["price"], "currency": pool.facts["currency"]}
 
 
 async def _types(info: Info, given: HoldTicketsInput) -> dict[str, Pool]:
@@ -361,7 +425,7 @@ def _wrong_lines(given: HoldTicketsInput, types: dict[str, Pool]) -> Iterator[Ca
     """The refusals of an order's lines."""
     refs = [line.ticket_type_id for line in given.lines]
     if not refs or len(refs) > MOST_LINES or len(set(refs)) < len(refs) or not all(map(is_id, refs)):
-        message = f"lines must be 1 to {MOST_LINES}, each of another ticket type"
+        message = f"an order has 1 to {MOST_LINES} lines, each of another ticket type"
         yield InvalidInputError(field="lines", message=message)
         return
     for line in given.lines:
@@ -372,25 +436,38 @@ def _wrong_lines(given: HoldTicketsInput, types: dict[str, Pool]) -> Iterator[Ca
             return
         fewest, most = pool.facts["min_per_order"], pool.facts["max_per_order"]
         if line.quantity < fewest:
-            yield InvalidInputError(field="lines", message=f"at least {fewest} of a type in an order")
+            yield InvalidInputError(field="lines", message=f"Minimum {fewest} tickets required")
         elif line.quantity > most:
             yield PerHolderLimitError(
-                message=f"at most {most} of a type in an order", pool=pool, limit=most, current=line.quantity
+                message=f"Maximum {most} tickets allowed", pool=pool, limit=most, current=line.quantity
             )
+    if len({pool.facts["currency"] for pool in types.values()}) > 1:
+        yield InvalidInputError(field="lines", message="All tickets must have the same currency")
+    if sum(line.quantity * types[line.ticket_type_id].facts["price"] for line in given.lines) > LARGEST_INT:
+        yield InvalidInputError(field="lines", message=f"an order costs at most {LARGEST_INT}")
+
+
+def _wrong_buyer(given: HoldTicketsInput) -> InvalidInputError | None:
+    if given.guest_email is None or is_address(given.guest_email):
+        return None
+    return InvalidInputError(field="guestEmail", message="guestEmail must be an e-mail address")
 
 
 async def _own_claims(
-    info: Info, order_id: str, *, paying: bool = False, holders: bool = True
+    info: Info, order_id: str, *, paying: bool = False, holders: bool = True, guests: bool = False
 ) -> list[Claim] | NotFoundError:
     """The claims of an order, the event's first, where it is the caller's to touch.
 
-    What costs something is confirmed by whoever has seen the payment, and never by its holder.
+    What costs something is confirmed by whoever has seen the payment, and never by its holder. Where guests may do it,
+    a guest's order is the caller's by its id, which only the guest was told, and which cannot be guessed.
     """
     caller, reads = info.context.caller, info.context.reads
-    if caller.holder is None:
+    if caller.holder is None and not guests:
         raise Unauthenticated
     claims = sorted(await reads.claims_for(order_id), key=lambda claim: claim.id != order_id)
     if claims and claims[0].id == order_id and claims[0].facts.get("ordered"):
+        if guests and claims[0].holder == _guest_of(order_id):
+            return claims
         event = await reads.pool(claims[0].pool_id)
         if caller.role in ("admin", "service") or caller.may_audit(event):
             return claims
@@ -402,8 +479,13 @@ async def _own_claims(
     return not_found(order_id)
 
 
-async def _give_back(info: Info, given: OrderRefInput, *, from_stage: str, to_stage: str, holders: bool = True) -> Any:
-    claims = await _own_claims(info, given.order_id, holders=holders)
+async def released_order(info: Info, given: OrderRefInput, *, guests: bool = False) -> Any:
+    """Call an order off before it is paid for, also a guest's where guests may; or why not."""
+    return await _give_back(info, given, from_stage=PENDING, to_stage=CANCELLED, guests=guests)
+
+
+async def _give_back(info: Info, given: OrderRefInput, *, from_stage: str, to_stage: str, **whose: bool) -> Any:
+    claims = await _own_claims(info, given.order_id, **whose)
     if isinstance(claims, NotFoundError):
         return claims
     commands = [

@@ -28,6 +28,7 @@ class Caller:
     names: Mapping[PoolKind, str] = field(default_factory=dict)
     """As whom the caller holds claims of each kind: as a rule as itself."""
     organization: str | None = None
+    email: str | None = None
     audits: frozenset[PoolKind] = frozenset()
     """The kinds whose whole ledgers the caller may read."""
     governs: frozenset[PoolKind] = frozenset()

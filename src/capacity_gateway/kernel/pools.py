@@ -172,6 +172,8 @@ class Pool:
     """When it was opened."""
     closed_at: datetime | None
     """Since when nobody gets in; null while open."""
+    opens_at: strawberry.Private[datetime | None]
+    closes_at: strawberry.Private[datetime | None]
     parent_id: strawberry.Private[str | None]
     facts: strawberry.Private[Json]
     queue: strawberry.Private[WaitlistSummary | None]
@@ -193,6 +195,8 @@ class Pool:
             opening_quota=row["opening_quota"],
             opened_at=moment(row["opened_at"]),
             closed_at=moment_or_none(row["closed_at"]),
+            opens_at=moment_or_none(row["opens_at"]),
+            closes_at=moment_or_none(row["closes_at"]),
             parent_id=row["parent_id"],
             facts=row["facts"],
             queue=WaitlistSummary(waiting=row["waiting"], offered=row["offered"], open=row["closed_at"] is None)

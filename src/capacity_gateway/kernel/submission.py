@@ -62,6 +62,12 @@ def is_text(text: str) -> bool:
     )
 
 
+def is_address(text: str) -> bool:
+    """Whether a text may be an e-mail address."""
+    name, _, host = text.strip().partition("@")
+    return bool(name and host) and is_id(text)
+
+
 async def submit(
     info: Info,
     given: Any,
