@@ -34,7 +34,7 @@ DOMAINS = (
 )
 """What is counted: modules of `domains`, each with some of Queries, Mutations and Subscriptions."""
 
-DROPIN = ("waitlist",)
+DROPIN = ("waitlist", "registration", "checkout")
 """What the clients of the older service send: modules of `dropin`, likewise."""
 
 

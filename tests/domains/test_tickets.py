@@ -1,6 +1,7 @@
 """Tickets: orders that are held together, paid for or not, and run out by themselves."""
 
 import asyncio
+import json
 from collections import Counter
 from typing import Any
 
@@ -514,3 +515,54 @@ async def test_an_order_answers_with_every_member_of_its_union(do: Do, owner: as
     answers.append(await do("x", "confirmTickets", orderId=second))
 
     assert set(names(answers)) == members("confirmTickets") - {"GatewayBusyError"}
+
+
+# ---------------------------------------------------------------- what an order keeps
+
+
+async def test_an_order_keeps_what_it_was_sold_as(do: Do, gateway: Gateway, owner: asyncpg.Connection) -> None:
+    """Name, price and currency of that time; an order from before they were kept shows those of today."""
+    await ticket_type(do, price=1250, currency="EUR")
+    kept, older = [(await order(do, "x", key, t=1))["order"]["id"] for key in "12"]
+    await owner.execute("UPDATE capacity.claim SET facts = facts - 'price' WHERE id = $1 || '/1'", older)
+    await owner.execute("UPDATE capacity.pool SET title = 'Dear', facts = facts || '{\"price\": 9}' WHERE ref = 't'")
+    release = """mutation ($id: ID!) { releaseTickets(input: {orderId: $id}) {
+      ... on OrderSuccess { order { lines { name price currency } } }
+    } }"""
+
+    answers = [await gateway.send(release, {"id": order_id}, gateway.login("x", None)) for order_id in (kept, older)]
+
+    assert [answer["order"]["lines"] for answer in answers] == [
+        [{"name": "t", "price": 1250, "currency": "EUR"}],
+        [{"name": "Dear", "price": 9, "currency": "EUR"}],
+    ]
+
+
+async def test_a_guest_may_say_where_to_be_reached(do: Do, owner: asyncpg.Connection) -> None:
+    """It is kept with the order; what is no address is refused."""
+    await ticket_type(do)
+    given = {"eventId": "e", "lines": [{"ticketTypeId": "t", "quantity": 1}], "guestName": "Gwen", "guestPhone": "1"}
+
+    wrong = await do(None, "holdTickets", **given, guestEmail="nowhere", idempotencyKey="1")
+    held = await do(None, "holdTickets", **given, guestEmail="gwen@example.org", idempotencyKey="2")
+
+    assert (wrong["__typename"], wrong["field"], held["__typename"]) == (
+        "InvalidInputError",
+        "guestEmail",
+        "OrderSuccess",
+    )
+    facts = await owner.fetchval("SELECT facts - 'ordered' FROM capacity.claim WHERE id = subject")
+    assert json.loads(facts) == {"guest_email": "gwen@example.org", "guest_name": "Gwen", "guest_phone": "1"}
+
+
+async def test_an_order_is_of_one_currency_and_a_payable_sum(do: Do) -> None:
+    """Anything else could not be paid for."""
+    await ticket_type(do, "t", price=2**31 - 1)
+    await ticket_type(do, "u", currency="CHF")
+
+    answers = [await order(do, "x", "1", t=1, u=1), await order(do, "x", "2", t=2)]
+
+    assert [answer["message"] for answer in answers] == [
+        "All tickets must have the same currency",
+        "an order costs at most 2147483647",
+    ]

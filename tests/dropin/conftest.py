@@ -7,9 +7,9 @@ import jwt
 import pytest
 
 from conftest import Gateway
-from domains.conftest import Do, assert_made, do
+from domains.conftest import Do, assert_made, balanced, do
 
-__all__ = ["do"]
+__all__ = ["balanced", "do"]
 
 ORGANIZATION = "org_acme"
 

@@ -354,13 +354,13 @@ async def registered(info: Info, given: RegisterInput, holder: str, *, once: boo
     return await submit(info, given, *commands, success=RegistrationSuccess, checks=checks)
 
 
-async def registration_of(info: Info, event_id: str, holder: str) -> Registration | None:
+async def registration_of(info: Info, event_id: str, holder: str) -> Claim | None:
     """A holder's registration for an event, unless it is called off."""
     for stage in (CONFIRMED, CHECKED_IN):
         for claim in await info.context.reads.claims_of_pool(
             KIND.pool_id(event_id), holder=holder, stage=stage, after=(None, None), limit=1
         ):
-            return Registration(claim=claim)
+            return claim
     return None
 
 

@@ -122,22 +122,17 @@ class OrderLine:
     @strawberry.field
     async def name(self, info: Info) -> str:
         """What the ticket type was called when it was ordered."""
-        return str((await self._as_ordered(info))["name"])
+        return str((await as_ordered(info, self.claim))["name"])
 
     @strawberry.field
     async def price(self, info: Info) -> int:
         """What one cost when it was ordered, in the currency's smallest unit."""
-        return int((await self._as_ordered(info))["price"])
+        return int((await as_ordered(info, self.claim))["price"])
 
     @strawberry.field
     async def currency(self, info: Info) -> str:
         """The currency of the price."""
-        return str((await self._as_ordered(info))["currency"])
-
-    async def _as_ordered(self, info: Info) -> Json:
-        if "price" in self.claim.facts:
-            return self.claim.facts
-        return _of_today(await info.context.reads.pool(self.claim.pool_id))  # an order from before this was kept
+        return str((await as_ordered(info, self.claim))["currency"])
 
 
 @strawberry.type
@@ -159,14 +154,12 @@ class Order:
     @strawberry.field
     def status(self) -> OrderStatus:
         """How far it has come."""
-        return OrderStatus.EXPIRED if self.claim.state is ClaimState.EXPIRED else OrderStatus(self.claim.stage)
+        return status_of(self.claim)
 
     @strawberry.field
     async def lines(self, info: Info) -> list[OrderLine]:
         """What is bought."""
-        claims = await info.context.reads.claims_for(self.claim.id)
-        lines = [claim for claim in claims if claim.id != self.claim.id]
-        return [OrderLine(claim=line) for line in sorted(lines, key=lambda line: (len(line.id), line.id))]
+        return [OrderLine(claim=line) for line in await lines_of(info, self.claim)]
 
     @strawberry.field
     def expires_at(self) -> datetime | None:
@@ -364,6 +357,24 @@ class Mutations:
         """Give the tickets of a paid order back. For organisers."""
         info.context.caller.require("admin", "organizer", "service")
         return await _give_back(info, input, from_stage=COMPLETED, to_stage=REFUNDED, holders=False)
+
+
+def status_of(order: Claim) -> OrderStatus:
+    """How far an order has come."""
+    return OrderStatus.EXPIRED if order.state is ClaimState.EXPIRED else OrderStatus(order.stage)
+
+
+async def lines_of(info: Info, order: Claim) -> list[Claim]:
+    """The lines of an order, as they were asked for."""
+    claims = await info.context.reads.claims_for(order.id)
+    return sorted((claim for claim in claims if claim.id != order.id), key=lambda line: (len(line.id), line.id))
+
+
+async def as_ordered(info: Info, line: Claim) -> Json:
+    """How many were ordered, and the name, price and currency as they were then."""
+    if "price" in line.facts:
+        return line.facts
+    return line.facts | _of_today(await info.context.reads.pool(line.pool_id))  # from before they were kept
 
 
 async def held_order(info: Info, given: HoldTicketsInput, holder: str | None, *, word: str | None = None) -> Any:
