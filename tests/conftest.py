@@ -15,11 +15,14 @@ import asyncpg
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from capacity_gateway.app import application
 from capacity_gateway.embedded import EmbeddedPostgres
+from capacity_gateway.endpoint import Endpoint
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import Database, application_url
+from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.migrations import migrate
 from capacity_gateway.login import mint
 from capacity_gateway.settings import Settings
@@ -148,6 +151,23 @@ async def running(owner_url: str, **knobs: Any) -> AsyncIterator[Gateway]:
         gateway = Gateway(app, settings)
         async with gateway.http:
             yield gateway
+
+
+@asynccontextmanager
+async def listening(owner_url: str) -> AsyncIterator[tuple[Gateway, list[str]]]:
+    """A gateway, and every statement that it sends to the database."""
+    statements: list[str] = []
+
+    async def listen(connection: Any) -> None:
+        connection.add_query_logger(lambda record: statements.append(record.query))
+
+    settings = Settings(jwt_secret="a secret for tests, 32 bytes or more")  # noqa: S106 - for tests
+    async with asyncpg.create_pool(await application_url(owner_url), init=listen) as connections:
+        database = Database(connections)
+        capacity = Capacity(database, deadline_seconds=settings.deadline_seconds)
+        endpoint = Endpoint(settings, database, capacity, Feed(database, capacity))
+        app = Starlette(routes=[Route("/graphql", endpoint)])
+        yield Gateway(app, settings), statements
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ ARGUMENTS = {
     "kind": "What is counted; absent = all kinds.",
     "orderId": "Which order.",
     "ref": "Its id outside.",
+    "representations": "What is referred to: a __typename and an id each.",
     "registrationIn": "Who registers.",
     "sessionId": "Which session.",
     "status": "Only those in this status; absent = all.",
@@ -48,7 +49,7 @@ def describe(schema: strawberry.Schema) -> None:
 def _describe_all(schema: strawberry.Schema) -> Iterator[str]:
     for name, kind in schema._schema.type_map.items():  # noqa: SLF001 - no public way to the built types
         definition = kind.extensions.get("strawberry-definition")
-        if name.startswith("__") or definition is None:
+        if name.startswith(("_", "link__")) or definition is None:  # GraphQL's own, and federation's
             continue
         if isinstance(kind, GraphQLEnumType) and isinstance(definition, StrawberryEnumDefinition):
             kind.description = _docstring(definition.wrapped_cls)
@@ -58,7 +59,7 @@ def _describe_all(schema: strawberry.Schema) -> Iterator[str]:
                 yield "" if value.description else f"{name}.{value_name}"
         elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
             origin = (definition.concrete_of or definition).origin
-            kind.description = _docstring(origin)
+            kind.description = definition.description or _docstring(origin)
             yield from _describe_fields(name, kind, origin)
         yield "" if kind.description else name
 

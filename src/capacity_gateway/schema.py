@@ -1,6 +1,7 @@
 """One schema out of the domains, and of what older clients send. A new kind adds its name to the list."""
 
-from collections.abc import Awaitable, Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cache
 from importlib import import_module
@@ -8,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, build_ast_schema, parse, print_schema, visit
 from strawberry.extensions import FieldExtension, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
@@ -18,6 +19,7 @@ from strawberry.types.scalar import ScalarDefinition
 from capacity_gateway.descriptions import describe
 from capacity_gateway.documents import DOCUMENTS_REMEMBERED
 from capacity_gateway.dropin.legacy import OldForm
+from capacity_gateway.federation import Plain, Schema, entities, take_over
 from capacity_gateway.kernel.errors import Busy
 from capacity_gateway.kernel.outcomes import BusyOutcome, busy
 
@@ -34,8 +36,18 @@ DOMAINS = (
 )
 """What is counted: modules of `domains`, each with some of Queries, Mutations and Subscriptions."""
 
-DROPIN = ("waitlist", "registration", "checkout")
-"""What the clients of the older service send: modules of `dropin`, likewise."""
+DROPIN = ("waitlist",)
+"""What the clients of the older service send: modules of `dropin`, likewise. A supergraph asks this gateway for it."""
+
+STAYS = ("registration", "checkout")
+"""The rest of it, of which the older service has more than its clients need here: a supergraph goes on asking it."""
+
+ROOTS = {
+    "Query": "Reads. All numbers in an answer are of one instant.",
+    "Mutation": "Changes. Each answers with a success or a typed refusal; a refusal means that nothing changed.",
+    "Subscription": "What goes on, as it happens, over a WebSocket or as server-sent events.",
+}
+"""What the roots of the schema are."""
 
 
 def read_datetime(value: object) -> datetime:
@@ -91,54 +103,103 @@ class BusyIsRefused(FieldExtension):
             return busy(BusyOutcome.NOT_APPLIED)
 
 
-class Schema(strawberry.Schema):
-    """Strawberry's, but what goes wrong is logged where it is formatted, and what was foreseen is not."""
+@strawberry.type(name="_Service")
+class Service:
+    """What a federation gateway composes with."""
+
+    @strawberry.field
+    async def sdl(self) -> str:
+        """The schema of this subgraph."""
+        return await asyncio.to_thread(subgraph_sdl)  # the first time takes a second
+
+
+def service() -> Service:
+    """This gateway as a subgraph; for everybody."""
+    return Service()
+
+
+@strawberry.type
+class FederationQueries:
+    """What a federation gateway asks first."""
+
+    service: Service = strawberry.field(name="_service", resolver=service)
+
+
+class QuietSchema(Schema):
+    """What goes wrong is logged where it is formatted, and what was foreseen is not."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: object = None) -> None:
         """Leave the errors to the endpoint."""
 
 
 @cache
-def schema() -> strawberry.Schema:
+def schema() -> Schema:
     """The gateway's schema, built once."""
-    domains = [import_module(f"{__package__}.domains.{name}") for name in DOMAINS]
-    dropin = [import_module(f"{__package__}.dropin.{name}") for name in DROPIN]
-    query = merge_types(
-        "Query",
-        (*roots(domains, "Queries", LoginMustHold()), *roots(dropin, "Queries", OldForm())),
-    )
-    query.__doc__ = "Reads. All numbers in an answer are of one instant."
-    mutation = merge_types(
-        "Mutation",
-        (*roots(domains, "Mutations", LoginMustHold(), BusyIsRefused()), *roots(dropin, "Mutations", OldForm())),
-    )
-    mutation.__doc__ = "Changes. Each answers with a success or a typed refusal; a refusal means that nothing changed."
-    subscription = merge_types("Subscription", tuple(roots(domains, "Subscriptions")))
-    subscription.__doc__ = "What goes on, as it happens, over a WebSocket or as server-sent events."
-    built = Schema(
-        query=query,
-        mutation=mutation,
-        subscription=subscription,
+    return build([*map(domain, DOMAINS), *map(dropin, (*DROPIN, *STAYS))])
+
+
+@cache
+def subgraph_sdl() -> str:
+    """The part of it that a supergraph asks this gateway for, with federation's directives."""
+    return build([*map(domain, DOMAINS), *map(dropin, DROPIN)]).as_str()
+
+
+def sdl() -> str:
+    """The schema as text, as committed in schema.graphql: all of it but what is for federation gateways."""
+    return print_schema(build_ast_schema(visit(parse(schema().as_str()), Plain()))) + "\n"
+
+
+def build(modules: list[ModuleType]) -> Schema:
+    """The schema of these modules."""
+    built = QuietSchema(
+        query=merged("Query", (*roots(modules, "Queries"), FederationQueries)),
+        mutation=merged("Mutation", roots(modules, "Mutations")),
+        subscription=merged("Subscription", roots(modules, "Subscriptions")),
+        types=entities(modules),
         config=StrawberryConfig(scalar_map={datetime: DATE_TIME}, disable_field_suggestions=True),
         extensions=[
             lambda: ParserCache(maxsize=DOCUMENTS_REMEMBERED),
             lambda: ValidationCache(maxsize=DOCUMENTS_REMEMBERED),
         ],
+        federation_version="2.7",
     )
     describe(built)
     return built
 
 
-def roots(modules: list[ModuleType], name: str, *extensions: FieldExtension) -> Iterator[type]:
-    """The modules' own Queries, Mutations or Subscriptions, with these extensions on every field."""
-    for module in modules:
-        if hasattr(module, name):
-            root: type = getattr(module, name)
-            for field in get_object_definition(root, strict=True).fields:
-                field.extensions.extend(extensions)
-            yield root
+def merged(name: str, parts: tuple[type, ...]) -> type:
+    """A root of the schema."""
+    root = merge_types(name, parts)
+    get_object_definition(root, strict=True).description = ROOTS[name]
+    return root
 
 
-def sdl() -> str:
-    """The schema as text, as committed in schema.graphql."""
-    return schema().as_str() + "\n"
+@cache
+def domain(name: str) -> ModuleType:
+    """A module of `domains`, with what holds for all its roots on each of them."""
+    module = import_module(f"{__package__}.domains.{name}")
+    extend(module, "Queries", LoginMustHold())
+    extend(module, "Mutations", LoginMustHold(), BusyIsRefused())
+    return module
+
+
+@cache
+def dropin(name: str) -> ModuleType:
+    """A module of `dropin`, likewise."""
+    module = import_module(f"{__package__}.dropin.{name}")
+    extend(module, "Queries", OldForm())
+    extend(module, "Mutations", OldForm())
+    take_over(module)
+    return module
+
+
+def extend(module: ModuleType, name: str, *extensions: FieldExtension) -> None:
+    """Give every field of one of a module's roots these extensions."""
+    for root in roots([module], name):
+        for field in get_object_definition(root, strict=True).fields:
+            field.extensions.extend(extensions)
+
+
+def roots(modules: list[ModuleType], name: str) -> tuple[type, ...]:
+    """The Queries, Mutations or Subscriptions of those modules that have any."""
+    return tuple(getattr(module, name) for module in modules if hasattr(module, name))

@@ -2,25 +2,18 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Route
 
-from capacity_gateway.endpoint import Endpoint
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Hold, Take
-from capacity_gateway.kernel.database import Database, application_url
-from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.outcomes import CapacityChange
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
-from capacity_gateway.settings import Settings
-from conftest import TENANT, Gateway, running
+from conftest import TENANT, Gateway, listening, running
 
 Do = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -660,23 +653,6 @@ PAGE = """query ($first: Int!) { competitions(first: $first) { edges { node {
     id competition { id } ledger(first: 3) { edges { node { change pool { ref } } } }
   } } }
 } } } }"""
-
-
-@asynccontextmanager
-async def listening(owner_url: str) -> AsyncIterator[tuple[Gateway, list[str]]]:
-    """A gateway, and every statement that it sends to the database."""
-    statements: list[str] = []
-
-    async def listen(connection: Any) -> None:
-        connection.add_query_logger(lambda record: statements.append(record.query))
-
-    settings = Settings(jwt_secret="a secret for tests, 32 bytes or more")  # noqa: S106 - for tests
-    async with asyncpg.create_pool(await application_url(owner_url), init=listen) as connections:
-        database = Database(connections)
-        capacity = Capacity(database, deadline_seconds=settings.deadline_seconds)
-        endpoint = Endpoint(settings, database, capacity, Feed(database, capacity))
-        app = Starlette(routes=[Route("/graphql", endpoint)])
-        yield Gateway(app, settings), statements
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Booths: visitors inside at a time, and a queue in which the first is admitted when a place frees."""
 
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
@@ -23,7 +23,7 @@ from capacity_gateway.kernel.outcomes import (
     PoolSuccess,
     not_found,
 )
-from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, shows
+from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, find_view, shows
 from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
@@ -34,12 +34,17 @@ KIND = PoolKind.BOOTH
 
 
 @shows(KIND)
-@strawberry.type
+@strawberry.federation.type(keys=["id"])
 class Booth:
     """A booth at an event."""
 
     pool: Pool
     """Its visitors."""
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+        """The booth of an id; None when there is none."""
+        return await find_view(info, KIND, id)
 
     @strawberry.field
     def id(self) -> strawberry.ID:

@@ -7,7 +7,7 @@ workflow, and what it holds is what the claim holds.
 import uuid
 from datetime import datetime
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Self
 
 import strawberry
 
@@ -38,7 +38,7 @@ from capacity_gateway.kernel.outcomes import (
     RefundExceedsClaimError,
 )
 from capacity_gateway.kernel.paging import Connection, Edge, connect, page_size, read_cursor
-from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, page_of_pools
+from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, find_view, page_of_pools, shows
 from capacity_gateway.kernel.submission import at_least, fingerprint, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
@@ -74,12 +74,18 @@ PENDING, APPROVED, SUMMARIZED, INVOICED, CLOSED, REJECTED, CANCELLED = (s.value 
 GRANTED = (APPROVED, SUMMARIZED, INVOICED, CLOSED)
 
 
-@strawberry.type
+@shows(KIND)
+@strawberry.federation.type(keys=["id"])
 class Competition:
     """An event with spaces that studios reserve."""
 
     pool: Pool
     """Its spaces."""
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+        """The competition of an id; None when there is none."""
+        return await find_view(info, KIND, id)
 
     @strawberry.field
     def id(self) -> strawberry.ID:
@@ -111,11 +117,20 @@ class Competition:
         return Connection(edges=edges, page_info=page.page_info)
 
 
-@strawberry.type
+@strawberry.federation.type(keys=["id"])
 class Reservation:
     """A studio's spaces in a competition."""
 
     claim: strawberry.Private[Claim]
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+        """The reservation of an id; None when there is none, or it is not the caller's to see."""
+        caller = info.context.caller
+        claim = await info.context.reads.claim(id)
+        if claim is None or claim.kind is not KIND or not (KIND in caller.audits or caller.owns(claim)):
+            return None
+        return cls(claim=claim)
 
     @strawberry.field
     def id(self) -> strawberry.ID:
@@ -404,8 +419,7 @@ class Queries:
     @strawberry.field
     async def competition(self, info: Info, id: strawberry.ID) -> Competition | None:  # noqa: A002
         """One competition; null when there is none."""
-        pool = await info.context.reads.find_pool(KIND.pool_id(id))
-        return None if pool is None else Competition(pool=pool)
+        return await Competition.resolve_reference(info, id)
 
     @strawberry.field
     async def competitions(self, info: Info, first: int = 50, after: str | None = None) -> Connection[Competition]:
@@ -417,13 +431,7 @@ class Queries:
     @strawberry.field
     async def reservation(self, info: Info, id: strawberry.ID) -> Reservation | None:  # noqa: A002
         """One reservation; null when there is none, or it is not the caller's to see."""
-        caller = info.context.caller
-        claim = await info.context.reads.claim(id)
-        if claim is None or not claim.pool_id.startswith(KIND.pool_id("")):
-            return None
-        if KIND not in caller.audits and not caller.owns(claim):
-            return None
-        return Reservation(claim=claim)
+        return await Reservation.resolve_reference(info, id)
 
 
 @strawberry.type

@@ -6,9 +6,11 @@ import hashlib
 import uuid
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
+from strawberry.federation.schema_directives import Key
+from strawberry.federation.types import FieldSet
 
 from capacity_gateway.kernel.commands import Define, Release, Stage, Take
 from capacity_gateway.kernel.context import Info
@@ -28,7 +30,7 @@ from capacity_gateway.kernel.outcomes import (
     PoolSuccess,
     not_found,
 )
-from capacity_gateway.kernel.pools import Claim, Pool, shows
+from capacity_gateway.kernel.pools import Claim, Pool, find_view, shows
 from capacity_gateway.kernel.submission import at_least, holder_of, is_address, is_id, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
@@ -41,6 +43,8 @@ KIND = PoolKind.EVENT
 CONFIRMED, CANCELLED, CHECKED_IN = "CONFIRMED", "CANCELLED", "CHECKED_IN"
 CHECKED_IN_AT = "checked_in_at"
 MOST_SESSIONS = 20
+GUEST = "guest:"
+"""How a holder begins that stands for an address."""
 
 
 @strawberry.enum
@@ -56,12 +60,17 @@ class RegistrationStatus(Enum):
 
 
 @shows(KIND)
-@strawberry.type
+@strawberry.federation.type(keys=["id"])
 class Event:
     """An event that people register for."""
 
     pool: Pool
     """Its registrations."""
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+        """The event of an id; None when there is none."""
+        return await find_view(info, KIND, id)
 
     @strawberry.field
     def id(self) -> strawberry.ID:
@@ -98,11 +107,25 @@ class Event:
         return await info.context.reads.children(self.pool.id, PoolKind.BOOTH)
 
 
-@strawberry.type
+@strawberry.federation.type(keys=[Key(fields=FieldSet("id"), resolvable=False)])
+class User:
+    """Somebody with an account; other subgraphs know more."""
+
+    id: strawberry.ID
+    """The account's id, a login's subject."""
+
+
+@strawberry.federation.type(keys=["id"])
 class Registration:
     """Somebody's place at an event."""
 
     claim: strawberry.Private[Claim]
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+        """The registration of an id; None when there is none, or it is not the caller's to see."""
+        claim = await _own_claim(info, id)
+        return None if claim is None else cls(claim=claim)
 
     @strawberry.field
     def id(self) -> strawberry.ID:
@@ -118,6 +141,11 @@ class Registration:
     def holder(self) -> strawberry.ID:
         """Whose it is."""
         return self.claim.holder
+
+    @strawberry.field
+    def user(self) -> User | None:
+        """Whose it is, as other subgraphs know them; null for a guest."""
+        return None if self.claim.holder.startswith(GUEST) else User(id=self.claim.holder)
 
     @strawberry.field
     def status(self) -> RegistrationStatus:
@@ -225,8 +253,7 @@ class Queries:
     @strawberry.field
     async def capacity_event(self, info: Info, id: strawberry.ID) -> Event | None:  # noqa: A002
         """One event; null when there is none."""
-        pool = await info.context.reads.find_pool(KIND.pool_id(id))
-        return None if pool is None else Event(pool=pool)
+        return await Event.resolve_reference(info, id)
 
 
 @strawberry.type
@@ -331,7 +358,7 @@ class Mutations:
 def guest_holder(info: Info, email: str) -> str:
     """The holder that stands for a guest: the same for the same address, which it does not show."""
     guest = f"{info.context.caller.tenant}\n{email.strip().casefold()}"
-    return "guest:" + hashlib.sha256(guest.encode(errors="replace")).hexdigest()[:32]
+    return GUEST + hashlib.sha256(guest.encode(errors="replace")).hexdigest()[:32]
 
 
 async def registered(info: Info, given: RegisterInput, holder: str, *, once: bool) -> Any:
@@ -457,16 +484,22 @@ def _part(kind: PoolKind, ref: str, registration: Take, reason: LedgerReason) ->
     )
 
 
+async def _own_claim(info: Info, registration_id: str, *, holders: bool = True) -> Claim | None:
+    """A registration's own claim, where it is the caller's to see."""
+    caller = info.context.caller
+    claim = await info.context.reads.claim(registration_id)
+    if claim is None or claim.kind is not KIND or "ticket_code" not in claim.facts:  # an order is no registration
+        return None
+    pool = await info.context.reads.pool(claim.pool_id)
+    own = (holders and caller.owns(claim)) or caller.role in ("admin", "service") or caller.may_audit(pool)
+    return claim if own else None
+
+
 async def _own_claims(info: Info, registration_id: str, *, holders: bool = True) -> list[Claim] | NotFoundError:
     """The claims of a registration, its own first, where it is the caller's to touch."""
-    caller = info.context.caller
-    if caller.holder is None:
+    if info.context.caller.holder is None:
         raise Unauthenticated
-    reads = info.context.reads
-    claim = await reads.claim(registration_id)
-    if claim is not None and claim.kind is KIND and "ticket_code" in claim.facts:  # an order is no registration
-        pool = await reads.pool(claim.pool_id)
-        if (holders and caller.owns(claim)) or caller.role in ("admin", "service") or caller.may_audit(pool):
-            claims = await reads.claims_for(registration_id)
-            return sorted(claims, key=lambda c: c.id != registration_id)
-    return not_found(registration_id)
+    if await _own_claim(info, registration_id, holders=holders) is None:
+        return not_found(registration_id)
+    claims = await info.context.reads.claims_for(registration_id)
+    return sorted(claims, key=lambda claim: claim.id != registration_id)

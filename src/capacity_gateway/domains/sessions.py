@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
@@ -27,7 +27,7 @@ from capacity_gateway.kernel.outcomes import (
     PoolSuccess,
     not_found,
 )
-from capacity_gateway.kernel.pools import Claim, Pool, shows
+from capacity_gateway.kernel.pools import Claim, Pool, find_view, shows
 from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
@@ -50,12 +50,17 @@ class WaitlistTier(Enum):
 
 
 @shows(KIND)
-@strawberry.type
+@strawberry.federation.type(keys=["id"])
 class Session:
     """A session of an event."""
 
     pool: Pool
     """Its seats."""
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+        """The session of an id; None when there is none."""
+        return await find_view(info, KIND, id)
 
     @strawberry.field
     def id(self) -> strawberry.ID:

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
@@ -28,7 +28,7 @@ from capacity_gateway.kernel.outcomes import (
     PoolSuccess,
     not_found,
 )
-from capacity_gateway.kernel.pools import Claim, ClaimState, Json, Pool, shows, view
+from capacity_gateway.kernel.pools import Claim, ClaimState, Json, Pool, find_view, shows, view
 from capacity_gateway.kernel.submission import (
     LARGEST_INT,
     at_least,
@@ -70,12 +70,17 @@ class OrderStatus(Enum):
 
 
 @shows(KIND)
-@strawberry.type
+@strawberry.federation.type(keys=["id"])
 class TicketType:
     """A kind of tickets to an event."""
 
     pool: Pool
     """Its tickets."""
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+        """The ticket type of an id; None when there is none."""
+        return await find_view(info, KIND, id)
 
     @strawberry.field
     def id(self) -> strawberry.ID:

@@ -16,7 +16,7 @@ Node = TypeVar("Node")
 Key = Sequence[str | int]
 
 
-@strawberry.type
+@strawberry.federation.type(shareable=True)  # other subgraphs have one too
 class PageInfo:
     """Where a page ends, and whether there is more."""
 

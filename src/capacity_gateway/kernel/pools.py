@@ -139,7 +139,7 @@ class Claim:
         return await info.context.reads.pool(self.pool_id)
 
 
-@strawberry.type
+@strawberry.federation.type(keys=["id"])
 class Pool:
     """A countable resource.
 
@@ -203,6 +203,11 @@ class Pool:
             if row["waitlist"]
             else None,
         )
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> "Pool | None":  # noqa: A002 - the key's name
+        """The pool of an id; None when there is none."""
+        return await info.context.reads.find_pool(id)
 
     @strawberry.field
     def available(self) -> int | None:
@@ -269,6 +274,12 @@ def shows(kind: PoolKind) -> Callable[[type[View]], type[View]]:
 def view(pool: Pool) -> Any:
     """A pool as its domain shows it: how a domain gets at another's type without knowing it."""
     return _VIEWS[pool.kind](pool=pool)
+
+
+async def find_view(info: Info, kind: PoolKind, ref: str) -> Any:
+    """The pool of a ref as its domain shows it; None when there is none."""
+    pool = await info.context.reads.find_pool(kind.pool_id(ref))
+    return None if pool is None else view(pool)
 
 
 async def page_of_pools(info: Info, kind: PoolKind | None, first: int, after: str | None) -> Connection[Pool]:
