@@ -2,6 +2,8 @@
 -- call = one statement = one transaction: lock, read, settle, decide in memory, write in bulk. A refusal is an
 -- outcome, so that one refused command does not roll back its neighbours; exceptions are bugs and outages.
 -- Commands of one request are linked: all of them or none, under one idempotency key.
+-- Here and in what decides, a condition has no subquery of its own where it can do without: PL/pgSQL evaluates a plain
+-- expression in 1 µs and a query in 8, and a command is decided in 100.
 CREATE OR REPLACE FUNCTION capacity.apply(p_tenant text, p_commands jsonb, p_import boolean DEFAULT false)
 RETURNS TABLE (outcome jsonb)
 LANGUAGE plpgsql VOLATILE
@@ -24,6 +26,8 @@ DECLARE
     first integer := 1;             -- and last command of the request at hand
     last integer;
     places integer[];               -- where its pools are
+    its_pools capacity.pool[];
+    queues boolean;                 -- has one of them a waitlist?
     request capacity.command[];
     own capacity.claim[];           -- the request's claims
     d capacity.decision;
@@ -61,12 +65,16 @@ BEGIN
             d.outcomes := capacity.replay(p_tenant, seen[first], request, pools, now);
         ELSE
             places := capacity.places_of(request, own, ids);
-            -- An offer may have changed what had been read.
-            IF first > 1 AND EXISTS (SELECT FROM unnest(places) AS n WHERE (pools[n]).waitlist) THEN
+            its_pools := '{}';
+            queues := false;
+            FOR i IN 1 .. cardinality(places) LOOP
+                its_pools := its_pools || pools[places[i]];
+                queues := queues OR (pools[places[i]]).waitlist;
+            END LOOP;
+            IF first > 1 AND queues THEN  -- an offer may have changed what had been read
                 own := capacity.load_claims(p_tenant, request, locked);
             END IF;
-            d := capacity.decide_request(
-                p_tenant, request, ARRAY(SELECT pools[n] FROM unnest(places) AS n), own, now);
+            d := capacity.decide_request(p_tenant, request, its_pools, own, now);
             FOR i IN 1 .. cardinality(request) LOOP
                 IF d.outcomes[i] ->> 'code' = 'INSUFFICIENT' THEN
                     d.outcomes[i] := capacity.tell_release(p_tenant, d.outcomes[i], new_claims || old_claims);

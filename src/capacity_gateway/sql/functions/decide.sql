@@ -46,12 +46,14 @@ BEGIN
         END IF;
         v.claim := c;
     END IF;
-    IF v.code = 'OK' AND c.id IS NULL AND m.needs_pool_id IS NOT NULL AND NOT EXISTS (
-        SELECT FROM capacity.claim AS n
-        WHERE n.tenant_id = p.tenant_id AND n.pool_id = m.needs_pool_id AND n.holder = m.holder
-            AND n.state = 'confirmed'
-    ) THEN
-        v.code := 'NOT_ELIGIBLE';
+    IF v.code = 'OK' AND c.id IS NULL AND m.needs_pool_id IS NOT NULL THEN
+        IF NOT EXISTS (
+            SELECT FROM capacity.claim AS n
+            WHERE n.tenant_id = p.tenant_id AND n.pool_id = m.needs_pool_id AND n.holder = m.holder
+                AND n.state = 'confirmed'
+        ) THEN
+            v.code := 'NOT_ELIGIBLE';
+        END IF;
     END IF;
     IF v.code <> 'OK' THEN
         v.detail := jsonb_build_object(

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION capacity.decide_request(
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     d capacity.decision;
-    ids text[] := ARRAY(SELECT p.id FROM unnest(pools) AS p);
+    ids text[] := '{}';
     m capacity.command;
     r capacity.recorded;
     made capacity.recorded[] := '{}';
@@ -17,6 +17,9 @@ DECLARE
     a integer;
     b integer;
 BEGIN
+    FOR i IN 1 .. cardinality(pools) LOOP
+        ids := ids || (pools[i]).id;
+    END LOOP;
     d.pools := pools;
     d.claims := array_fill(NULL::capacity.claim, ARRAY[cardinality(request)]);
     d.entries := '{}';

@@ -7,14 +7,17 @@ CREATE OR REPLACE FUNCTION capacity.follow(
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     offers record;
+    queues text[] := '{}';          -- the pools with a waitlist
 BEGIN
+    FOR n IN 1 .. cardinality(d.pools) LOOP
+        IF (d.pools[n]).waitlist THEN
+            queues := queues || (d.pools[n]).id;
+        END IF;
+    END LOOP;
     FOR n IN 1 .. cardinality(d.claims) LOOP
         IF d.claims[n] IS NOT DISTINCT FROM before[n] THEN
             d.claims[n] := NULL;
-        ELSIF EXISTS (
-            SELECT FROM unnest(d.pools) AS p
-            WHERE p.waitlist AND p.id IN ((before[n]).pool_id, (d.claims[n]).pool_id)
-        ) THEN
+        ELSIF (before[n]).pool_id = ANY (queues) OR (d.claims[n]).pool_id = ANY (queues) THEN
             IF (before[n]).id IS NULL THEN
                 PERFORM capacity.write_claims(d.claims[n:n], '{}');
             ELSE

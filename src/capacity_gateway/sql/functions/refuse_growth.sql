@@ -12,13 +12,16 @@ DECLARE
     room bigint := least(
         CASE WHEN p.quota IS NULL OR m.overbook THEN largest ELSE p.quota::bigint + p.oversell_max END, largest
     ) - p.held - p.confirmed;
-    queued boolean := p.waitlist AND p.waiting > 0 AND m.reason IS DISTINCT FROM 'OFFER' AND EXISTS (
-        SELECT FROM capacity.claim AS w
-        WHERE w.tenant_id = p.tenant_id AND w.pool_id = p.id AND w.state = 'waiting'
-            AND (p.quota IS NULL OR w.quantity <= p.quota::bigint + p.oversell_max)
-    );
+    queued boolean := false;
 BEGIN
     v.pool := p;
+    IF p.waitlist AND p.waiting > 0 AND m.reason IS DISTINCT FROM 'OFFER' THEN
+        queued := EXISTS (
+            SELECT FROM capacity.claim AS w
+            WHERE w.tenant_id = p.tenant_id AND w.pool_id = p.id AND w.state = 'waiting'
+                AND (p.quota IS NULL OR w.quantity <= p.quota::bigint + p.oversell_max)
+        );
+    END IF;
     IF p.closed_at IS NOT NULL OR clock_timestamp() < p.opens_at OR clock_timestamp() >= p.closes_at THEN
         v.code := 'POOL_CLOSED';
         v.detail := jsonb_build_object('pool_id', p.id, 'opens_at', p.opens_at);
