@@ -107,6 +107,12 @@ def release(claim: str, quantity: int | None = None, **more: Any) -> Json:
     return _of_claim("release", claim) | {"quantity": quantity, "reason": "RELEASE"} | more
 
 
+def release_elsewhere(holder: str, pool: str, **more: Any) -> Json:
+    """Give back what a holder has in force outside of a pool."""
+    named = {"verb": "release", "kind": "competition", "reason": "RELEASE", "holder": holder, "outside_pool_id": pool}
+    return named | more
+
+
 def touch(claim: str, ttl_seconds: float = 60, **more: Any) -> Json:
     """Move a hold's expiry."""
     return _of_claim("touch", claim) | {"ttl_seconds": ttl_seconds} | more

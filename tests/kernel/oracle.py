@@ -113,6 +113,7 @@ class Oracle:
         touched = {command.get(name) for command in commands for name in ("pool_id", "to_pool_id")}
         named = [self.find(c) for c in commands if not c.get("pool_id") or self.find(c) != c.get("claim_id")]
         touched |= {self.claims[name].pool for name in named if name in self.claims}
+        touched |= {self.claims[name].pool for c in commands for name in self.elsewhere(c)}
         for name, claim in self.claims.items():
             if claim.pool in touched and claim.state == "held" and claim.due:
                 self.claims[name] = replace(claim, state="expired", quantity=0)
@@ -133,7 +134,15 @@ class Oracle:
         """The name of the claim that a command is about: the live one with its exclusive word, or that of its id."""
         word = command.get("exclusive")
         live = [name for name, c in self.claims.items() if word and c.word == word and c.state in LIVE]
-        return live[0] if live else command.get("claim_id", "")
+        found: list[str] = [*live, *self.elsewhere(command), command.get("claim_id", "")]
+        return found[0]
+
+    def elsewhere(self, command: dict[str, Any]) -> list[str]:
+        """The claims in force that the holder of a command has outside of the pool that it names."""
+        here, holder = command.get("outside_pool_id"), command.get("holder")
+        in_force = {n: c for n, c in self.claims.items() if c.state in ("held", "confirmed")}
+        in_force = {n: c for n, c in in_force.items() if c.state == "confirmed" or not c.offered}
+        return sorted(n for n, c in in_force.items() if here and c.holder == holder and c.pool != here)
 
     def state_of(self, command: dict[str, Any]) -> str | None:
         """The state of the claim that a command is about."""
@@ -148,7 +157,8 @@ class Oracle:
     def step(self, **command: Any) -> str:
         """Do one command, and count a version in every pool that it changes by a number."""
         before = self.numbers()
-        code = self.claim(self.find(command), **command) if command.get("claim_id") else self.govern(**command)
+        of_claim = command.get("claim_id") or command.get("outside_pool_id")
+        code = self.claim(self.find(command), **command) if of_claim else self.govern(**command)
         for name, now in self.numbers().items():
             self.pools[name].version += (now[0] or 0, *now[1:3]) != (before[name][0] or 0, *before[name][1:3])
         return code
@@ -207,7 +217,7 @@ class Oracle:
         """May a command be carried out on a claim as it stands?"""
         if was is None:
             if pool_id is None:
-                return "NOT_FOUND"
+                return "DONE" if more.get("outside_pool_id") else "NOT_FOUND"
             if more["queued"] and more.get("unless_waiting"):
                 return "DONE"
             if more.get("mind_lapse") and self.lapsed(more["holder"], pool_id):

@@ -30,6 +30,7 @@ from asking import (
     numbers,
     refuse,
     release,
+    release_elsewhere,
     reopen,
     resize,
     stage,
@@ -962,6 +963,21 @@ async def test_tenants_have_pools_of_the_same_name_apart(database: Database) -> 
     outcomes = await ask(database, define(10), take("a", 10), tenant="another")
 
     assert codes(outcomes) == ["OK", "OK"]
+
+
+async def test_what_is_had_elsewhere_is_given_back(database: Database) -> None:
+    """Of this holder and kind and in force: no place in a queue, no offer, nothing of anybody else."""
+    queue = define(1, "competition:r", waitlist=True, offer_seconds=60)
+    await ask(database, define(9), define(9, OTHER), queue, define(9, "competition:s"))
+    await ask(database, hold("here", 1, holder="h"), hold("there", 2, OTHER, holder="h"), hold("his", 3, OTHER))
+    await ask(database, take("first", 1, "competition:r"), take("waits", 1, "competition:r", holder="h", or_wait=True))
+
+    gone, nothing = [await ask_one(database, release_elsewhere("h", POOL)) for _ in range(2)]
+    await ask(database, release("first"))
+    offered = await ask_one(database, release_elsewhere("h", POOL))
+
+    assert (gone["code"], gone["claim"]["id"], gone["pool"]["held"]) == ("OK", "there", 3)
+    assert [(o["code"], o["claim"], o["entries"]) for o in (nothing, offered)] == [("DONE", None, [])] * 2
 
 
 @pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])

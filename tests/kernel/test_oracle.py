@@ -23,6 +23,7 @@ from asking import (
     linked,
     move,
     release,
+    release_elsewhere,
     reopen,
     resize,
     take,
@@ -103,6 +104,7 @@ def commands(*ttls: float) -> st.SearchStrategy[Json]:
         st.builds(adjust, claims, st.integers(0, 12)),
         st.builds(adjust, claims, st.integers(-5, 5), relative=st.just(value=True)),
         st.builds(move, claims, pools),
+        st.builds(release_elsewhere, st.sampled_from(PEOPLE), pools),
         st.builds(
             resize,
             st.integers(0, 25) | st.none(),
@@ -145,6 +147,7 @@ def queueing(*ttls: float) -> st.SearchStrategy[Json]:
         st.builds(touch, claims, st.sampled_from(ttls)),
         *[st.builds(release, claims, **when)] * 2,
         st.builds(release, claims, few),
+        st.builds(release_elsewhere, st.sampled_from(PEOPLE), pools, unless_waiting=often),
         st.builds(adjust, claims, st.integers(0, 4)),
         st.builds(adjust, claims, st.integers(-2, 2), relative=st.just(value=True)),
         *[st.builds(move, claims, pools, **when)] * 2,
@@ -162,7 +165,8 @@ def requests(one: st.SearchStrategy[Json], *, most: int) -> st.SearchStrategy[li
 
 
 def _person(pair: tuple[Json, bool]) -> Any:
-    return pair[0]["claim_id"][0] if "claim_id" in pair[0] else id(pair[0])
+    person = pair[0].get("claim_id") or pair[0].get("holder")
+    return person[0] if person else id(pair[0])
 
 
 def _grouped(pairs: list[tuple[Json, bool]]) -> list[list[Json]]:

@@ -9,7 +9,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import asyncpg
 import orjson
 
-from asking import OTHER, POOL, TENANT, Json, adjust, define, hold, keyed, linked, move, release, take, wait
+from asking import (
+    OTHER,
+    POOL,
+    TENANT,
+    Json,
+    adjust,
+    define,
+    hold,
+    keyed,
+    linked,
+    move,
+    release,
+    release_elsewhere,
+    take,
+    wait,
+)
 from capacity_gateway.kernel.database import ROLLED_BACK, TAKEN_MEANWHILE, application_url
 from invariants import check_invariants
 
@@ -146,6 +161,27 @@ async def moved_away(owner_url: str, *, rounds: int = 40, **settings: str) -> li
             told = [outcome["code"] for (outcome,) in answers]
             if told != ["OK", "OK"]:
                 wrong.append(f"round {n}: {told[0]} and {told[1]}")
+    return wrong + await broken(owner_url)
+
+
+async def two_places(owner_url: str, *, rounds: int = 40, **settings: str) -> list[str]:
+    """Somebody goes into two pools at once, each time out of any other: he is in one, and the other one is free."""
+    wrong = []
+    async with connected(owner_url, 2, **settings) as (first, second):
+        await tell(first, define(1), define(1, OTHER))
+        for n in range(rounds):
+            both = [
+                linked(hold(f"{n} in {pool}", 1, pool, holder="h"), release_elsewhere("h", pool))
+                for pool in (POOL, OTHER)
+            ]
+            answers = await asyncio.gather(attempt(first, *both[0], again=2), attempt(second, *both[1], again=2))
+            told = [[outcome["code"] for outcome in outcomes] for outcomes in answers]
+            left = await tell(
+                first, *linked(release(f"{n} in {POOL}"), request=1), *linked(release(f"{n} in {OTHER}"), request=2)
+            )
+            was_in = [outcome["code"] for outcome in left].count("OK")
+            if told[0][0] != "OK" or told[1][0] != "OK" or was_in != 1:
+                wrong.append(f"round {n}: told {told}, and in {was_in}")
     return wrong + await broken(owner_url)
 
 

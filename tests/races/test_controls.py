@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from capacity_gateway.kernel.database import APPLICATION_ROLE, SQL
-from races import expiry_while_waiting, mixed, one_claim, two_takers
+from races import expiry_while_waiting, mixed, one_claim, two_places, two_takers
 
 pytestmark = pytest.mark.controls
 
@@ -109,6 +109,15 @@ async def test_with_a_lock_on_the_claim_one_claim_is_still_taken_once(
     await forget_versions(owner)
 
     assert await one_claim(owner_url) == []
+
+
+async def test_without_a_lock_on_the_holder_somebody_is_in_two_places(
+    owner: asyncpg.Connection, owner_url: str
+) -> None:
+    """Neither of two batches sees what the other is about to make."""
+    await rewrite(owner, "pools_of", ("(batch[n]).kind || E'\\n' || (batch[n]).holder", "NULL"))
+
+    assert any("in 2" in sentence for sentence in await two_places(owner_url))
 
 
 async def test_with_the_transactions_time_a_hold_outlives_itself(owner: asyncpg.Connection, owner_url: str) -> None:

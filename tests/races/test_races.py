@@ -1,6 +1,15 @@
 """What is asked at the same moment, on concurrent connections."""
 
-from races import ended_backends, expiry_while_waiting, many_takers, mixed, moved_away, one_claim, two_takers
+from races import (
+    ended_backends,
+    expiry_while_waiting,
+    many_takers,
+    mixed,
+    moved_away,
+    one_claim,
+    two_places,
+    two_takers,
+)
 
 
 async def test_of_two_who_take_100_of_150_one_gets_them(owner_url: str) -> None:
@@ -21,6 +30,11 @@ async def test_approvals_refunds_and_moves_in_opposite_orders_do_not_deadlock(ow
 async def test_of_two_who_take_up_one_claim_one_does(owner_url: str) -> None:
     """Whoever comes second is told that it has been taken."""
     assert await one_claim(owner_url) == []
+
+
+async def test_who_goes_into_two_pools_at_once_is_in_one(owner_url: str) -> None:
+    """Whichever came last: it sees the other, and leaves it."""
+    assert await two_places(owner_url) == []
 
 
 async def test_a_claim_may_move_while_somebody_gives_back_of_it(owner_url: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
-from capacity_gateway.kernel.commands import Define, Hold, Release
+from capacity_gateway.kernel.commands import Define, Hold, Release, ReleaseElsewhere
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.outcomes import (
     CapacityChange,
@@ -23,7 +23,7 @@ from capacity_gateway.kernel.outcomes import (
     PoolSuccess,
     not_found,
 )
-from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, find_view, shows
+from capacity_gateway.kernel.pools import Claim, Pool, find_view, shows
 from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
@@ -216,33 +216,22 @@ class Mutations:
         """
         pool_id = KIND.pool_id(input.booth_id)
         holder = await holder_of(info, input.holder, pool_id)
-        inside = await info.context.reads.own_claims({KIND: holder}, limit=100)
-        commands = [
-            Hold(
-                kind=KIND,
-                pool_id=pool_id,
-                claim_id=str(uuid.uuid4()),
-                holder=holder,
-                quantity=1,
-                exclusive=f"{pool_id}\n{holder}",
-                or_wait=input.or_wait,
-                mind_lapse=True,
-                ttl_seconds=info.context.lease_seconds,
-                reason=LedgerReason.JOIN,
-            ),
-            *(
-                Release(
-                    kind=KIND,
-                    claim_id=other.id,
-                    reason=LedgerReason.LEAVE,
-                    if_live=True,
-                    unless_waiting=True,
-                )
-                for other in inside
-                if other.pool_id != pool_id and other.state is ClaimState.HELD and not other.offered
-            ),
-        ]
-        return await submit(info, input, *commands, success=inside_or_queued)
+        enter = Hold(
+            kind=KIND,
+            pool_id=pool_id,
+            claim_id=str(uuid.uuid4()),
+            holder=holder,
+            quantity=1,
+            exclusive=f"{pool_id}\n{holder}",
+            or_wait=input.or_wait,
+            mind_lapse=True,
+            ttl_seconds=info.context.lease_seconds,
+            reason=LedgerReason.JOIN,
+        )
+        leave = ReleaseElsewhere(
+            kind=KIND, outside_pool_id=pool_id, holder=holder, reason=LedgerReason.LEAVE, unless_waiting=True
+        )
+        return await submit(info, input, enter, leave, success=inside_or_queued)
 
     @strawberry.mutation
     async def leave_booth(self, info: Info, input: BoothRefInput) -> LeaveBoothResult | None:  # noqa: A002

@@ -242,7 +242,7 @@ def pools_of(commands: list[Json]) -> Pools:
 
 
 def words_of(commands: list[Json]) -> frozenset[Word]:
-    """What makes two requests each other's business: a key, a claim, an exclusive word, a holder in a pool."""
+    """What makes two requests each other's business: key, claim, exclusive word, a holder in a pool or a kind."""
     words: list[Word] = []
     for command in commands:
         words += [(name, command[name]) for name in ("claim_id", "exclusive") if command.get(name)]
@@ -251,6 +251,8 @@ def words_of(commands: list[Json]) -> frozenset[Word]:
             for name in ("pool_id", "needs_pool_id")
             if command.get(name) and command.get("holder")
         ]
+        if command.get("outside_pool_id"):
+            words.append((command["kind"], command["holder"]))
         if command.get("key"):
             words.append((command["operation"], command["key"], "key"))
     return frozenset(words)

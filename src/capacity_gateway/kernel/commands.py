@@ -215,6 +215,21 @@ class Release(ClaimCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleaseElsewhere(Command):
+    """Give back what a holder has in force of this kind outside of a pool; nothing, where that is nothing.
+
+    In a request with whatever lets him into that pool, it lets him be in one at a time.
+    """
+
+    verb = "release"
+    outside_pool_id: str
+    holder: str
+    reason: LedgerReason
+    unless_waiting: bool = False
+    """Do nothing when an earlier command of the request has had to queue."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Touch(ClaimCommand):
     """Move a lease's expiry; leaves no entry."""
 

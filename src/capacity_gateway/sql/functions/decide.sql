@@ -19,6 +19,9 @@ BEGIN
     v.confirmed_change := 0;
     IF m.verb IN ('define', 'resize', 'close', 'open', 'expire', 'refuse') THEN
         RETURN capacity.decide_pool(v, m, at);
+    ELSIF m.outside_pool_id IS NOT NULL AND c.id IS NULL THEN
+        v.code := 'DONE';
+        RETURN v;
     ELSIF p.id IS NULL OR p.kind <> m.kind OR c.holder <> m.only_holder
         OR (c.id IS NULL AND (m.pool_id IS NULL OR m.verb NOT IN ('wait', 'hold', 'take')))
         OR (m.to_pool_id IS NOT NULL AND (q.id IS NULL OR q.parent_id IS DISTINCT FROM p.parent_id)) THEN

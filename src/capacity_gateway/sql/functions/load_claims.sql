@@ -1,6 +1,6 @@
 -- The claims that a batch is about, one for each command, null where there is none yet: the live one with the
--- command's exclusive word, or else the one of its id. A command that names only its claim has had that claim's pool
--- locked; if it has moved to another pool since, the batch is sent again.
+-- command's exclusive word, or else the one of its id; or what its holder has elsewhere. A command that names no pool has
+-- had that of its claim locked; if that has moved to another pool since, or is new, the batch is sent again.
 CREATE OR REPLACE FUNCTION capacity.load_claims(
     p_tenant text, batch capacity.command[], locked text[]
 ) RETURNS capacity.claim[]
@@ -14,7 +14,9 @@ DECLARE
         ), (
             SELECT c FROM capacity.claim AS c
             WHERE c.tenant_id = p_tenant AND c.id = (batch[n]).claim_id
-        ))
+        ), CASE WHEN (batch[n]).outside_pool_id IS NOT NULL THEN (
+            SELECT (array_agg(e ORDER BY e.id))[1] FROM capacity.elsewhere(p_tenant, batch[n]) AS e
+        ) END)
         FROM generate_subscripts(batch, 1) AS n
         ORDER BY n
     );
