@@ -1,0 +1,7 @@
+from enum import Enum
+
+
+class RetryAdvice(str, Enum):
+    NEVER = "NEVER"
+    NEW_KEY = "NEW_KEY"
+    SAME_KEY = "SAME_KEY"
