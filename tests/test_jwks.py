@@ -341,10 +341,12 @@ async def test_without_a_key_set_to_be_had_the_gateway_is_not_ready(owner_url: s
 
 
 async def test_in_production_a_key_set_stands_in_for_the_secret(tmp_path: Path) -> None:
-    """Then no HS256 token holds; and a set that anybody on the way could replace is refused."""
+    """Then no HS256 token holds; a secret that can be guessed and a set that anybody could replace are refused."""
     found = Login(Settings(jwt_jwks=write(tmp_path / "keys", public(RSA)), production=True))
 
     assert [await holds(found, bearer(RSA)), await holds(found, bearer(SECRET, algorithm="HS256"))] == [True, False]
+    with pytest.raises(RuntimeError, match="at least 32 bytes"):
+        Login(Settings(jwt_secret="short", production=True))  # noqa: S106 - for tests
     with pytest.raises(RuntimeError, match="https"):
         Login(Settings(jwt_secret=SECRET, jwt_jwks="http://keys.example/", production=True))
 

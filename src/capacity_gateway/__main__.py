@@ -32,7 +32,7 @@ from capacity_gateway.kernel.outcomes import CapacityChange
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.vocabulary import PoolKind
-from capacity_gateway.login import demo_tokens, mint
+from capacity_gateway.login import Login, demo_tokens, mint
 from capacity_gateway.schema import sdl
 from capacity_gateway.settings import Settings, settings
 
@@ -58,7 +58,7 @@ def up(*, host: str | None = None, port: int | None = None) -> None:
         port: On which port; absent = CAPACITY_PORT, or 8000; 0 = any that is free.
     """
     knobs = settings()
-    knobs.signing_secret()  # where it is missing, say so before anything is started
+    Login(knobs)  # where logins cannot be checked, say so before anything is started
     embedded = None if knobs.database_url else EmbeddedPostgres(knobs.data_dir)
     stop_on_sigterm()
     try:
@@ -87,7 +87,7 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
         port: On which port; absent = CAPACITY_PORT, or 8000; 0 = any that is free.
     """
     knobs = settings()
-    knobs.signing_secret()
+    Login(knobs)
     stop_on_sigterm()
     with suppress(KeyboardInterrupt):
         asyncio.run(listen(knobs, address(knobs), host=host, port=port, embedded=None))

@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+SECRET_BYTES_MIN = 32  # of the hash that it signs with; a shorter one can be guessed from a token
 
 
 def default_data_dir() -> Path:
@@ -86,9 +87,11 @@ class Settings(BaseSettings):
         """The HS256 secret, made once per data folder where none is set.
 
         Raises:
-            RuntimeError: in production, where it must be set.
+            RuntimeError: in production, where it must be set, and not be short.
         """
         if self.jwt_secret:
+            if self.production and len(self.jwt_secret.encode()) < SECRET_BYTES_MIN:
+                raise RuntimeError(f"CAPACITY_JWT_SECRET must have at least {SECRET_BYTES_MIN} bytes in production")
             return self.jwt_secret
         if self.production:
             raise RuntimeError("CAPACITY_JWT_SECRET must be set in production")

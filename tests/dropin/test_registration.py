@@ -147,6 +147,15 @@ async def test_nobody_registers_another_user(gateway: Gateway) -> None:
     assert (await register(gateway, organiser, userId=ANN))["status"] == "confirmed"
 
 
+async def test_a_user_registers_a_guest_as_anybody_may(gateway: Gateway) -> None:
+    """Who gives another address than his own; his own registration is another one."""
+    as_guest = await register(gateway, platform(gateway, ANN), **guest())
+    own = await register(gateway, platform(gateway, ANN), userId=ANN)
+
+    assert as_guest["status"] == own["status"] == "confirmed"
+    assert (await mine(gateway, platform(gateway, ANN)))["id"] == own["id"]
+
+
 async def test_a_full_event_has_reached_its_maximum_capacity(gateway: Gateway) -> None:
     """In the text that the registration form looks for, for users and guests."""
     for name in ("x", "y"):

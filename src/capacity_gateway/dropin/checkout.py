@@ -240,7 +240,7 @@ class Mutations:
     async def create_checkout_session(self, info: Info, input: CreateOrderInput) -> CheckoutSessionType:  # noqa: A002
         """Hold tickets until they are paid for, all or none. What is not paid for in time comes free by itself.
 
-        A user who asks for the same again while it is pending, as with a double click, gets the same order.
+        A user's last order asked for again, as with a double click, is the same order while it is pending.
         """
         if (input.promo_code or "").strip():
             raise Refused(400, "Invalid or expired promo code")
