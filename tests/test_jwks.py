@@ -172,7 +172,7 @@ async def test_a_key_is_of_its_own_algorithm(tmp_path: Path) -> None:
         public(RSA, n=7),
         public(RSA, n="?"),
         public(rsa.generate_private_key(65537, 1024)),  # noqa: S505 - it is refused
-        jwt.algorithms.RSAAlgorithm.to_jwk(RSA, as_dict=True) | {"kid": "k"},
+        jwt.algorithms.RSAAlgorithm.to_jwk(RSA, as_dict=True) | {"kid": "k", "key_ops": ["sign", "verify"]},
     ],
     ids=[
         "for encryption",

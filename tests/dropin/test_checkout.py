@@ -220,11 +220,19 @@ async def test_a_wrong_order_is_refused_and_holds_nothing(
     assert await free(gateway) == 5
 
 
-async def test_an_empty_promo_code_is_none(gateway: Gateway) -> None:
-    """As forms send it."""
-    assert (await checkout(gateway, platform(gateway, ANN), more={"promoCode": " "}, t=1))["order"][
-        "status"
-    ] == "PENDING"
+async def test_an_empty_field_is_none(gateway: Gateway) -> None:
+    """As forms send them."""
+    empty = dict.fromkeys(("promoCode", "guestEmail", "guestFirstName", "guestLastName", "guestPhone"), "")
+    session = await checkout(gateway, platform(gateway, ANN), more=empty, t=1)
+
+    assert session["order"]["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("key", ["", "x" * 300])
+async def test_a_key_that_is_none_is_refused(gateway: Gateway, key: str) -> None:
+    """And nothing is held."""
+    assert (await checkout(gateway, platform(gateway, ANN), key, t=1)).startswith("400: idempotencyKey must be ")
+    assert await free(gateway) == 5
 
 
 async def test_money_is_written_as_its_currency_has_it(gateway: Gateway, do: Do) -> None:

@@ -245,8 +245,9 @@ class Mutations:
         if (input.promo_code or "").strip():
             raise Refused(400, "Invalid or expired promo code")
         await found(info, PoolKind.EVENT, input.event_id, "Event")
-        holder = info.context.caller.holder
-        if holder is None and not (input.guest_email or "").strip():
+        holder, key = info.context.caller.holder, info.context.header_key
+        guest_email = (input.guest_email or "").strip() or None
+        if holder is None and guest_email is None:
             raise Refused(400, "Email is required for guest checkout")
         wanted = HoldTicketsInput(
             event_id=strawberry.ID(input.event_id),
@@ -254,13 +255,13 @@ class Mutations:
                 TicketLineInput(ticket_type_id=strawberry.ID(item.ticket_type_id), quantity=item.quantity)
                 for item in input.items
             ],
-            guest_email=input.guest_email,
+            guest_email=guest_email,
             guest_name=" ".join(filter(None, (input.guest_first_name, input.guest_last_name))) or None,
             guest_phone=input.guest_phone,
-            idempotency_key=info.context.header_key or str(uuid.uuid4()),
+            idempotency_key=str(uuid.uuid4()) if key is None else key,
         )
         word = None
-        if holder is not None and info.context.header_key is None:
+        if holder is not None and key is None:
             last = await info.context.reads.last_claim(PoolKind.EVENT.pool_id(wanted.event_id), holder)
             if last is not None and await _is_pending(info, last, wanted):
                 return CheckoutSessionType(order=await _shown(info, last))
