@@ -141,7 +141,7 @@ def backfill(claim: str) -> Json:
 
 def refuse(field: str, message: str) -> Json:
     """Remember a refusal."""
-    return {"verb": "refuse", "kind": "competition", "definition": {"field": field, "message": message}}
+    return {"verb": "refuse", "definition": {"field": field, "message": message}}
 
 
 def _of_pool(verb: str, pool: str) -> Json:

@@ -461,7 +461,7 @@ async def test_refuse_is_a_refusal_with_its_words(database: Database) -> None:
     """It needs no pool and moves nothing."""
     outcome = await ask_one(database, refuse("quantity", "too small"))
 
-    assert outcome["code"] == "INVALID_INPUT"
+    assert outcome["code"] == "REFUSED"
     assert (outcome["detail"]["field"], outcome["detail"]["message"]) == ("quantity", "too small")
 
 

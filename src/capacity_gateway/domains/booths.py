@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
-from capacity_gateway.kernel.commands import Define, Hold, Release, ReleaseElsewhere
+from capacity_gateway.kernel.commands import Hold, Release, ReleaseElsewhere
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.outcomes import (
     CapacityChange,
@@ -20,11 +20,10 @@ from capacity_gateway.kernel.outcomes import (
     NotEligibleError,
     NotFoundError,
     PoolClosedError,
-    PoolSuccess,
     not_found,
 )
 from capacity_gateway.kernel.pools import Claim, Pool, find_view, shows
-from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
+from capacity_gateway.kernel.submission import at_least, define_within, governed, holder_of, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
 if TYPE_CHECKING:
@@ -187,26 +186,16 @@ class Mutations:
     async def create_booth(self, info: Info, input: CreateBoothInput) -> DefinePoolResult | None:  # noqa: A002
         """Make a booth. The same again with the same id is a replay."""
         event = await governed(info, PoolKind.EVENT, input.event_id, field="eventId")
-        if not isinstance(event, Pool):
-            return event
-        facts = {
-            "owner_id": event.facts.get("owner_id"),
-            "organization_id": event.facts.get("organization_id"),
-        }
-        policy = {"waitlist": input.queue, "offer_seconds": input.admission_seconds}
-        command = Define(
-            kind=KIND,
-            pool_id=KIND.pool_id(input.id or str(uuid.uuid4())),
+        return await define_within(
+            info,
+            input,
+            event,
+            KIND,
             title=input.name,
-            quota=input.quota,
-            parent_id=event.id,
-            pool_facts=facts,
+            checks=[at_least("admissionSeconds", input.admission_seconds, 1)],
             waitlist=input.queue,
             offer_seconds=input.admission_seconds,
-            definition={"title": input.name, "quota": input.quota, "parent_id": event.id, **policy, **facts},
         )
-        checks = [at_least("quota", input.quota, 0), at_least("admissionSeconds", input.admission_seconds, 1)]
-        return await submit(info, input, command, success=PoolSuccess, checks=checks)
 
     @strawberry.mutation
     async def enter_booth(self, info: Info, input: EnterBoothInput) -> EnterBoothResult | None:  # noqa: A002

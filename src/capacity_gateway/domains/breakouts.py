@@ -1,10 +1,8 @@
 """Breakout rooms: one room for each holder and session, and moving between them is one step."""
 
-import uuid
-
 import strawberry
 
-from capacity_gateway.kernel.commands import Define, Move
+from capacity_gateway.kernel.commands import Move
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.outcomes import (
@@ -12,11 +10,9 @@ from capacity_gateway.kernel.outcomes import (
     EnterResult,
     LeaseSuccess,
     NotFoundError,
-    PoolSuccess,
     not_found,
 )
-from capacity_gateway.kernel.pools import Pool
-from capacity_gateway.kernel.submission import at_least, at_most, governed, submit
+from capacity_gateway.kernel.submission import at_least, at_most, define_within, governed, submit
 from capacity_gateway.kernel.vocabulary import PoolKind
 
 KIND = PoolKind.BREAKOUT_ROOM
@@ -59,20 +55,8 @@ class Mutations:
     async def create_breakout_room(self, info: Info, input: CreateBreakoutRoomInput) -> DefinePoolResult | None:  # noqa: A002
         """Make a breakout room. The same again with the same id is a replay."""
         session = await governed(info, PoolKind.SESSION, input.session_id, field="sessionId")
-        if not isinstance(session, Pool):
-            return session
-        facts = {name: session.facts.get(name) for name in ("owner_id", "organization_id")}
-        command = Define(
-            kind=KIND,
-            pool_id=KIND.pool_id(input.id or str(uuid.uuid4())),
-            title=input.title,
-            quota=input.quota,
-            parent_id=session.id,
-            pool_facts=facts,
-            definition={"title": input.title, "quota": input.quota, "parent_id": session.id, **facts},
-        )
         checks = [at_least("quota", input.quota, FEWEST), at_most("quota", input.quota, MOST)]
-        return await submit(info, input, command, success=PoolSuccess, checks=checks)
+        return await define_within(info, input, session, KIND, title=input.title, checks=checks)
 
     @strawberry.mutation
     async def move_to_room(self, info: Info, input: MoveInput) -> EnterResult | None:  # noqa: A002

@@ -320,7 +320,7 @@ class Mutations:
         """Call a registration off, with the ticket and seats that were drawn with it."""
         claims = await _own_claims(info, input.registration_id)
         if isinstance(claims, NotFoundError):
-            return claims
+            return await submit(info, input, success=RegistrationSuccess, checks=[claims])
         commands = [
             Release(
                 kind=claim.kind,
@@ -342,7 +342,7 @@ class Mutations:
         info.context.caller.require("admin", "organizer", "service")
         claims = await _own_claims(info, input.registration_id, holders=False)
         if isinstance(claims, NotFoundError):
-            return claims
+            return await submit(info, input, success=RegistrationSuccess, checks=[claims])
         command = Stage(
             kind=KIND,
             claim_id=input.registration_id,

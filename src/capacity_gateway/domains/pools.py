@@ -244,7 +244,7 @@ class Mutations:
         """Raise, lower or lift a quota. Nobody is thrown out."""
         pool = await governed(info, input.kind, input.ref)
         if not isinstance(pool, Pool):
-            return pool
+            return await submit(info, input, success=PoolSuccess, checks=[pool])
         return await submit(
             info,
             input,
@@ -269,7 +269,7 @@ class Mutations:
         """Let nobody in any more; giving back still works."""
         pool = await governed(info, input.kind, input.ref)
         if not isinstance(pool, Pool):
-            return pool
+            return await submit(info, input, success=PoolSuccess, checks=[pool])
         command = Close(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
         return await submit(info, input, command, success=PoolSuccess)
 
@@ -278,7 +278,7 @@ class Mutations:
         """Let people in again."""
         pool = await governed(info, input.kind, input.ref)
         if not isinstance(pool, Pool):
-            return pool
+            return await submit(info, input, success=PoolSuccess, checks=[pool])
         command = Open(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
         return await submit(info, input, command, success=PoolSuccess)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
-from capacity_gateway.kernel.commands import Confirm, Define, Release, Take
+from capacity_gateway.kernel.commands import Confirm, Release, Take
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.outcomes import (
     CapacityChange,
@@ -24,11 +24,10 @@ from capacity_gateway.kernel.outcomes import (
     NotFoundError,
     OfferUnavailableError,
     PoolClosedError,
-    PoolSuccess,
     not_found,
 )
 from capacity_gateway.kernel.pools import Claim, Pool, find_view, shows
-from capacity_gateway.kernel.submission import at_least, governed, holder_of, submit
+from capacity_gateway.kernel.submission import at_least, define_within, governed, holder_of, submit
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
 if TYPE_CHECKING:
@@ -225,31 +224,24 @@ class Mutations:
     async def create_session(self, info: Info, input: CreateSessionInput) -> DefinePoolResult | None:  # noqa: A002
         """Make a session. The same again with the same id is a replay."""
         event = await governed(info, PoolKind.EVENT, input.event_id, field="eventId")
-        if not isinstance(event, Pool):
-            return event
         facts = {
-            "owner_id": event.facts.get("owner_id"),
-            "organization_id": event.facts.get("organization_id"),
             "requires_registration": input.requires_registration,
             "starts_at": input.starts_at,
             "ends_at": input.ends_at,
             "session_type": input.session_type,
             "speakers": input.speakers,
         }
-        policy = {"waitlist": input.waitlist, "offer_seconds": input.offer_seconds}
-        command = Define(
-            kind=KIND,
-            pool_id=KIND.pool_id(input.id or str(uuid.uuid4())),
+        return await define_within(
+            info,
+            input,
+            event,
+            KIND,
             title=input.title,
-            quota=input.quota,
-            parent_id=event.id,
-            pool_facts=facts,
+            facts=facts,
+            checks=[at_least("offerSeconds", input.offer_seconds, 1)],
             waitlist=input.waitlist,
             offer_seconds=input.offer_seconds,
-            definition={"title": input.title, "quota": input.quota, "parent_id": event.id, **policy, **facts},
         )
-        checks = [at_least("quota", input.quota, 0), at_least("offerSeconds", input.offer_seconds, 1)]
-        return await submit(info, input, command, success=PoolSuccess, checks=checks)
 
     @strawberry.mutation
     async def join_session(self, info: Info, input: JoinSessionInput) -> JoinSessionResult | None:  # noqa: A002

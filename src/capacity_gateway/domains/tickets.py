@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
-from capacity_gateway.kernel.commands import Confirm, Define, Hold, Release
+from capacity_gateway.kernel.commands import Confirm, Hold, Release
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
 from capacity_gateway.kernel.outcomes import (
@@ -25,7 +25,6 @@ from capacity_gateway.kernel.outcomes import (
     NotFoundError,
     PerHolderLimitError,
     PoolClosedError,
-    PoolSuccess,
     not_found,
 )
 from capacity_gateway.kernel.pools import Claim, ClaimState, Json, Pool, find_view, shows, view
@@ -33,6 +32,7 @@ from capacity_gateway.kernel.submission import (
     LARGEST_INT,
     at_least,
     at_most,
+    define_within,
     governed,
     holder_of,
     is_address,
@@ -285,11 +285,7 @@ class Mutations:
     async def create_ticket_type(self, info: Info, input: CreateTicketTypeInput) -> DefinePoolResult | None:  # noqa: A002
         """Make a ticket type. The same again with the same id is a replay."""
         event = await governed(info, PoolKind.EVENT, input.event_id, field="eventId")
-        if not isinstance(event, Pool):
-            return event
         facts = {
-            "owner_id": event.facts.get("owner_id"),
-            "organization_id": event.facts.get("organization_id"),
             "description": input.description,
             "price": input.price,
             "currency": input.currency,
@@ -297,26 +293,7 @@ class Mutations:
             "max_per_order": input.max_per_order,
             "hold_seconds": input.hold_seconds,
         }
-        command = Define(
-            kind=KIND,
-            pool_id=KIND.pool_id(input.id or str(uuid.uuid4())),
-            title=input.name,
-            quota=input.quota,
-            opens_at=input.sales_start_at,
-            closes_at=input.sales_end_at,
-            parent_id=event.id,
-            pool_facts=facts,
-            definition={
-                "title": input.name,
-                "quota": input.quota,
-                "opens_at": input.sales_start_at,
-                "closes_at": input.sales_end_at,
-                "parent_id": event.id,
-                **facts,
-            },
-        )
         checks = [
-            at_least("quota", input.quota, 0),
             at_least("price", input.price, 0),
             at_least("minPerOrder", input.min_per_order, 1),
             at_least("maxPerOrder", input.max_per_order, input.min_per_order),
@@ -324,7 +301,8 @@ class Mutations:
             at_least("holdSeconds", input.hold_seconds, 1),
             at_most("holdSeconds", input.hold_seconds, LONGEST_HOLD_SECONDS),
         ]
-        return await submit(info, input, command, success=PoolSuccess, checks=checks)
+        window = {"opens_at": input.sales_start_at, "closes_at": input.sales_end_at}
+        return await define_within(info, input, event, KIND, title=input.name, facts=facts, checks=checks, **window)
 
     @strawberry.mutation
     async def hold_tickets(self, info: Info, input: HoldTicketsInput) -> HoldTicketsResult | None:  # noqa: A002
@@ -338,7 +316,7 @@ class Mutations:
         """The order is paid for: what it holds is its own for good. Once it has run out, it is too late."""
         claims = await _own_claims(info, input.order_id, paying=True)
         if isinstance(claims, NotFoundError):
-            return claims
+            return await submit(info, input, success=OrderSuccess, checks=[claims])
         commands = [
             Confirm(
                 kind=claim.kind,
@@ -503,7 +481,7 @@ async def released_order(info: Info, given: OrderRefInput, *, guests: bool = Fal
 async def _give_back(info: Info, given: OrderRefInput, *, from_stage: str, to_stage: str, **whose: bool) -> Any:
     claims = await _own_claims(info, given.order_id, **whose)
     if isinstance(claims, NotFoundError):
-        return claims
+        return await submit(info, given, success=OrderSuccess, checks=[claims])
     commands = [
         Release(
             kind=claim.kind,

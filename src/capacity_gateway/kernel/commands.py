@@ -26,10 +26,6 @@ class Command:
 
     verb: ClassVar[str]
 
-    kind: PoolKind
-    effective_at: datetime | None = None
-    """Imports only: when it really happened."""
-
     @property
     def repeatable(self) -> bool:
         """Whether it may be sent again, without a key, when it is not known to have been done: twice is once."""
@@ -42,11 +38,20 @@ class Command:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Define(Command):
+class PoolCommand(Command):
+    """A command about a pool itself."""
+
+    kind: PoolKind
+    pool_id: str
+    effective_at: datetime | None = None
+    """Imports only: when it really happened."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Define(PoolCommand):
     """Make a pool; the same definition again is a replay."""
 
     verb = "define"
-    pool_id: str
     title: str | None = None
     quota: int | None = None
     oversell_max: int = 0
@@ -64,12 +69,11 @@ class Define(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resize(Command):
+class Resize(PoolCommand):
     """Change a pool's quota, or how far beyond it the pool may go."""
 
     verb = "resize"
     reason: LedgerReason = LedgerReason.QUOTA_CHANGE
-    pool_id: str
     quota: int | None = None
     unlimited: bool = False
     oversell_max: int | None = None
@@ -77,27 +81,24 @@ class Resize(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Close(Command):
+class Close(PoolCommand):
     """Let nobody in any more; giving back still works."""
 
     verb = "close"
-    pool_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Open(Command):
+class Open(PoolCommand):
     """Let people in again."""
 
     verb = "open"
-    pool_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expire(Command):
+class Expire(PoolCommand):
     """Settle what is due in a pool; every command to the pool does that too."""
 
     verb = "expire"
-    pool_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,10 @@ class ClaimCommand(Command):
     The stage and the facts are the domain's own: compared and set under the pool's lock, opaque to the kernel.
     """
 
+    kind: PoolKind
     claim_id: str
+    effective_at: datetime | None = None
+    """Imports only: when it really happened."""
     only_holder: str | None = None
     """Anybody else's claim does not exist."""
     from_stages: Sequence[str] | None = None
@@ -222,6 +226,7 @@ class ReleaseElsewhere(Command):
     """
 
     verb = "release"
+    kind: PoolKind
     outside_pool_id: str
     holder: str
     reason: LedgerReason
@@ -286,5 +291,7 @@ class Refuse(Command):
     """Remember a refusal that was found before the database was asked, so that it is final for its key."""
 
     verb = "refuse"
-    definition: dict[str, str]
-    """The field and the message."""
+    pool_id: str | None = None
+    """The pool that it shows."""
+    definition: dict[str, Any]
+    """Which refusal, and what it says."""

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import strawberry
 
-from capacity_gateway.kernel.commands import Attribution, ClaimCommand, Command
+from capacity_gateway.kernel.commands import Attribution, ClaimCommand, Command, Refuse
 from capacity_gateway.kernel.ledger import LedgerEntry
 from capacity_gateway.kernel.pools import Claim, Json, Pool, moment, moment_or_none
 
@@ -332,6 +332,13 @@ def not_found(ref: str) -> NotFoundError:
     return NotFoundError(message="There is no such thing here", ref=strawberry.ID(ref))
 
 
+def remembered(refusal: CapacityError) -> Refuse:
+    """The command that makes a refusal final for its key: what it says is kept, its pool shown as it is by then."""
+    pool = getattr(refusal, "pool", None)
+    says = {name: value for name, value in vars(refusal).items() if isinstance(value, str | int | list)}
+    return Refuse(pool_id=pool and pool.id, definition={"refusal": type(refusal).__name__, "says": says})
+
+
 def busy(outcome: BusyOutcome, *, retry_after_ms: int = 250) -> GatewayBusyError:
     """The refusal of a call that could not be done now."""
     said = {
@@ -421,10 +428,6 @@ def _insufficient(refused: _Refused) -> CapacityError:
     )
 
 
-def _invalid_input(refused: _Refused) -> CapacityError:
-    return InvalidInputError(field=refused.detail["field"], message=refused.detail["message"])
-
-
 def _invalid_transition(refused: _Refused) -> CapacityError:
     operation, current = refused.by.operation, refused.detail["from"].upper()
     stages = refused.command.from_stages if isinstance(refused.command, ClaimCommand) else None
@@ -469,6 +472,12 @@ def _quota_below_use(refused: _Refused) -> CapacityError:
     )
 
 
+def _refused_before(refused: _Refused) -> CapacityError:
+    kind = next(kind for kind in CapacityError.__subclasses__() if kind.__name__ == refused.detail["refusal"])
+    says = refused.detail["says"] | ({"pool": refused.pool} if refused.row["pool"] else {})
+    return kind(**says)
+
+
 _REFUSALS: dict[str, Callable[[_Refused], CapacityError]] = {
     "CONFLICT": _conflict,
     "ELSEWHERE": _elsewhere,
@@ -476,11 +485,11 @@ _REFUSALS: dict[str, Callable[[_Refused], CapacityError]] = {
     "EXISTS": _exists,
     "HOLD_EXPIRED": _hold_expired,
     "INSUFFICIENT": _insufficient,
-    "INVALID_INPUT": _invalid_input,
     "INVALID_TRANSITION": _invalid_transition,
     "NOT_ELIGIBLE": _not_eligible,
     "NOT_FOUND": _not_found,
     "POOL_CLOSED": _pool_closed,
     "QUOTA_BELOW_USE": _quota_below_use,
+    "REFUSED": _refused_before,
 }
 """The codes of `capacity.apply`, and what each becomes."""

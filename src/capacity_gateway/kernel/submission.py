@@ -4,7 +4,8 @@ import dataclasses
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -13,7 +14,7 @@ from strawberry.types import get_object_definition
 from strawberry.types.base import StrawberryOptional
 from strawberry.utils.str_converters import to_camel_case
 
-from capacity_gateway.kernel.commands import Attribution, Command, Refuse
+from capacity_gateway.kernel.commands import Attribution, Command, Define
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
 from capacity_gateway.kernel.outcomes import (
@@ -21,7 +22,9 @@ from capacity_gateway.kernel.outcomes import (
     CapacityError,
     InvalidInputError,
     NotFoundError,
+    PoolSuccess,
     not_found,
+    remembered,
 )
 from capacity_gateway.kernel.pools import Pool
 from capacity_gateway.kernel.vocabulary import PoolKind
@@ -111,10 +114,44 @@ async def submit(
     await info.context.reads.close()  # what is read from now on is as the change leaves it
     if refusal is None:
         return await info.context.capacity.submit(caller.tenant, commands, by, success)
-    if key is None or not isinstance(refusal, InvalidInputError):
+    if key is None:
         return refusal
-    remembered = Refuse(kind=PoolKind.COMPETITION, definition={"field": refusal.field, "message": refusal.message})
-    return await info.context.capacity.submit(caller.tenant, [remembered], by, success)
+    return await info.context.capacity.submit(caller.tenant, [remembered(refusal)], by, success)
+
+
+async def define_within(
+    info: Info,
+    given: Any,
+    parent: Governed,
+    kind: PoolKind,
+    *,
+    title: str,
+    facts: Mapping[str, Any] | None = None,
+    checks: Sequence[CapacityError | None] = (),
+    **policy: Any,
+) -> Any:
+    """Make a pool that belongs to another, and is governed by whoever governs that. The same again is a replay.
+
+    Args:
+        info: of the mutation.
+        given: the mutation's input, with an `id`, made up where it is absent, and a `quota`.
+        parent: what it belongs to, or why it cannot.
+        kind: what is counted.
+        title: its name for people.
+        facts: the domain's own data on it.
+        checks: refusals that were found already.
+        policy: what the kernel is to know of it: further fields of `Define`.
+
+    Returns:
+        What `submit` returns.
+    """
+    if not isinstance(parent, Pool):
+        return await submit(info, given, success=PoolSuccess, checks=[parent])
+    facts = {name: parent.facts.get(name) for name in ("owner_id", "organization_id")} | dict(facts or {})
+    policy = {"title": title, "quota": given.quota, "parent_id": parent.id} | policy
+    pool_id = kind.pool_id(given.id or str(uuid.uuid4()))
+    command = Define(kind=kind, pool_id=pool_id, pool_facts=facts, definition=policy | facts, **policy)
+    return await submit(info, given, command, success=PoolSuccess, checks=[at_least("quota", given.quota, 0), *checks])
 
 
 async def holder_of(info: Info, holder: str | None, pool_id: str | None = None) -> str:

@@ -12,7 +12,7 @@ DECLARE
 BEGIN
     v.code := 'OK';
     IF m.verb = 'refuse' THEN
-        v.code := 'INVALID_INPUT';
+        v.code := 'REFUSED';
         v.detail := m.definition;
     ELSIF m.verb = 'define' AND p.id IS NOT NULL THEN
         v.code := CASE WHEN p.definition = m.definition THEN 'DONE' ELSE 'EXISTS' END;
