@@ -43,7 +43,7 @@ async def confirmed(owner: asyncpg.Connection) -> dict[str, int]:
 
 
 async def test_of_two_on_the_last_place_one_gets_it(do: Do) -> None:
-    """At once; the same person twice is once."""
+    """Behaviour 25: at once; the same person twice is once."""
     await limited(do, 1)
 
     answers = await asyncio.gather(*(do(who, "register", eventId="e") for who in "aabb"))

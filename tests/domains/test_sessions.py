@@ -51,7 +51,7 @@ async def offered(owner: asyncpg.Connection) -> list[str]:
 
 
 async def test_of_two_on_the_last_seat_one_gets_it(do: Do) -> None:
-    """At once; the other one is told what there is: nothing."""
+    """Behaviour 15: at once; the other one is told what there is: nothing."""
     for number in range(10):
         await session(do, 1, f"s{number}")
 
@@ -98,7 +98,7 @@ async def test_of_two_hundred_who_would_wait_all_have_a_seat_or_a_place(do: Do, 
 
 
 async def test_who_left_does_not_get_round_the_limit(do: Do) -> None:
-    """A left, B took the seat: A is refused, and in again once there is room."""
+    """Behaviour 16: A left, B took the seat: A is refused, and in again once there is room."""
     await session(do, 1)
     for who, operation in (("a", "joinSession"), ("a", "leaveSession"), ("b", "joinSession")):
         await do(who, operation, sessionId="s")
@@ -124,7 +124,7 @@ async def test_leaving_twice_is_once(do: Do) -> None:
 
 
 async def test_no_limit_stays_no_limit(do: Do) -> None:
-    """However it is read or joined."""
+    """Behaviour 22: however it is read or joined."""
     await session(do, None)
 
     joined, refused = await crowd(20, lambda who: do(who, "joinSession", sessionId="s"))
@@ -171,7 +171,7 @@ async def test_a_registration_elsewhere_does_not_count(do: Do) -> None:
 
 
 async def test_a_freed_seat_is_offered_and_held(do: Do) -> None:
-    """While the offer stands nobody else gets the seat, and nothing is available."""
+    """Behaviour 17: while the offer stands nobody else gets the seat, and nothing is available."""
     await full(do, "a", "b")
 
     left = await do("x", "leaveSession", sessionId="s")
@@ -187,7 +187,7 @@ async def test_a_freed_seat_is_offered_and_held(do: Do) -> None:
 
 
 async def test_an_offer_is_accepted_once(do: Do) -> None:
-    """Twice at once is one seat, and one entry."""
+    """Behaviour 19: twice at once is one seat, and one entry."""
     await full(do, "a")
     await do("x", "leaveSession", sessionId="s")
 
@@ -225,7 +225,7 @@ async def test_an_offer_given_up_goes_to_the_next(do: Do, owner: asyncpg.Connect
 
 
 async def test_an_offer_that_runs_out_goes_to_the_next(do: Do, owner: asyncpg.Connection) -> None:
-    """Nobody swept: the late one is told so and takes no seat, and the next one can accept."""
+    """Behaviour 18: nobody swept: the late one is told so and takes no seat, and the next one can accept."""
     await full(do, "a", "b")
     await do("x", "leaveSession", sessionId="s")
     await lapse(owner, "a")
@@ -266,7 +266,7 @@ async def test_an_offer_is_for_whom_it_was_made(do: Do) -> None:
 
 
 async def test_who_comes_back_queues_at_the_tail(do: Do, owner: asyncpg.Connection) -> None:
-    """After leaving, declining or running out there is one new place, behind all others."""
+    """Behaviour 21: after leaving, declining or running out there is one new place, behind all others."""
     await full(do, "a", "b", "c", "d")
     await do("b", "leaveSession", sessionId="s")
     left = await wait(do, "b")

@@ -186,7 +186,7 @@ async def test_a_type_of_another_event_is_not_found(do: Do) -> None:
 
 
 async def test_paying_makes_the_tickets_the_holders_for_good(do: Do) -> None:
-    """Held becomes confirmed, once, though two say so at once; nothing more is taken."""
+    """Behaviour 25: held becomes confirmed, once, though two say so at once; nothing more is taken."""
     await ticket_type(do, price=100)
     held = await order(do, "x", "1", t=3)
 
