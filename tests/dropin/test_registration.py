@@ -74,7 +74,9 @@ async def test_a_user_registers_and_finds_the_registration(gateway: Gateway) -> 
     assert await mine(gateway, platform(gateway, BOB)) is None
 
 
-@pytest.mark.parametrize("given", [{}, {"email": f"{ANN}@EXAMPLE.org ", "firstName": "Ann", "lastName": "A"}])
+@pytest.mark.parametrize(
+    "given", [{}, {"userId": "", "email": ""}, {"email": f"{ANN}@EXAMPLE.org ", "firstName": "Ann", "lastName": "A"}]
+)
 async def test_who_gives_no_more_than_his_own_address_registers_himself(gateway: Gateway, given: Any) -> None:
     """And finds it under his login."""
     made = await register(gateway, platform(gateway, ANN), **given)

@@ -96,7 +96,7 @@ class Mutations:
         elif info.context.caller.holder is None:
             raise Refused(403, "You can only register yourself")
         else:
-            holder = await holder_of(info, registration_in.user_id, KIND.pool_id(event_id))
+            holder = await holder_of(info, registration_in.user_id or None, KIND.pool_id(event_id))
         outcome = await registered(info, given, holder, once=True)
         match outcome:
             case InsufficientCapacityError():
