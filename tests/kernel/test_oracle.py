@@ -1,6 +1,7 @@
 """The kernel against its reference model, on whatever hypothesis can think of."""
 
 import itertools
+import os
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -217,8 +218,10 @@ def as_batch(given: list[list[Json]]) -> list[Json]:
     return [command for n, request in enumerate(given) for command in linked(*request, request=n)]
 
 
+LONG = 14 if os.environ.get("CAPACITY_LONG") else 1
+"""In the long form so many times the examples: over 20,000 requests in batches."""
 EXHAUSTIVELY = settings(
-    max_examples=150,
+    max_examples=150 * LONG,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -263,7 +266,7 @@ async def test_whatever_is_asked_one_after_the_other_the_kernel_does_what_the_mo
     await follow(database, owner, PLAIN, history)
 
 
-@settings(EXHAUSTIVELY, max_examples=30)
+@settings(EXHAUSTIVELY, max_examples=30 * LONG)
 @given(history=st.lists(requests(queueing(0, 60, 60), most=2), min_size=30, max_size=40))
 async def test_whatever_is_asked_of_queues_the_kernel_does_what_the_model_does(
     database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]
@@ -281,7 +284,7 @@ async def test_a_batch_answers_as_its_requests_would_one_by_one(
     await compare(database, owner, PLAIN, history)
 
 
-@settings(EXHAUSTIVELY, max_examples=30)
+@settings(EXHAUSTIVELY, max_examples=30 * LONG)
 @given(history=st.lists(requests(queueing(60), most=4), min_size=8, max_size=10))
 async def test_a_batch_to_queues_answers_as_its_requests_would_one_by_one(
     database: Database, owner: asyncpg.Connection, history: list[list[list[Json]]]

@@ -40,6 +40,8 @@ CONNECTION_LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # told in answer to what was just being sent
+    asyncpg.IdleSessionTimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # how asyncpg reports a backend that died (measured)
     OSError,
