@@ -256,7 +256,7 @@ async def reconcile_all(tenant: str | None, kind: PoolKind | None) -> list[tuple
             try:
                 pools = await reads.pools_page([kind] if kind else PoolKind, after=last, limit=100)
                 for pool in pools:
-                    found.append((str(pool.id), pool.title, await reads.reconciliation(pool.id)))
+                    found.append((str(pool.id), pool.title, await reads.reconciliation(pool.id, full=True)))
                     last = pool.id
             finally:
                 await reads.close()

@@ -18,6 +18,7 @@ ARGUMENTS = {
     "capacityChanged.after": "The last version that the caller knows of; absent = begin with the pool as it is.",
     "filter": "Which entries; absent = all.",
     "first": "How many at most, 1 to 100.",
+    "full": "From the opening on, whatever was verified before.",
     "id": "Its id outside.",
     "input": "What is asked for.",
     "kind": "What is counted; absent = all kinds.",

@@ -173,8 +173,12 @@ class Queries:
         ref: strawberry.ID | None = None,
         first: int = 50,
         after: str | None = None,
+        full: bool = False,
     ) -> Connection[Reconciliation] | None:
-        """Counter against ledger, for one pool or page by page for all that the caller may audit."""
+        """Counter against ledger, for one pool or page by page for all that the caller may audit.
+
+        A ledger of more than 10,000 entries is verified from its last checkpoint on; `full` begins at its opening.
+        """
         size = page_size(first)
         (last,) = read_cursor(after, str)
         reads = info.context.reads
@@ -187,7 +191,7 @@ class Queries:
             kinds = _audited(info, kind)
             pools = await reads.pools_page(kinds, after=last, limit=size + 1)
         page = connect(pools, lambda pool: (pool.id,), first=size, after=after)
-        found = await asyncio.gather(*(reads.reconciliation(edge.node.id) for edge in page.edges))
+        found = await asyncio.gather(*(reads.reconciliation(edge.node.id, full=full) for edge in page.edges))
         edges = [Edge(cursor=edge.cursor, node=node) for edge, node in zip(page.edges, found, strict=True)]
         return Connection(edges=edges, page_info=page.page_info)
 

@@ -228,8 +228,12 @@ class Reads:
             raise LookupError(f"pool {pool_id} is gone")
         return PoolSnapshot(**row | {"time": moment(row["time"])})
 
-    async def reconciliation(self, pool_id: str) -> Reconciliation:
-        """A pool's counter against its ledger."""
+    async def reconciliation(self, pool_id: str, *, full: bool = False) -> Reconciliation:
+        """A pool's counter against its ledger: from its last checkpoint on, unless that shows a fault, or `full`."""
+        if not full and (row := await self._one("reconciliations_since", pool_id)):
+            found = Reconciliation.decode(row)
+            if not found.problems:
+                return found
         row = await self._one("reconciliations", pool_id)
         if row is None:
             raise LookupError(f"pool {pool_id} is gone")

@@ -80,6 +80,8 @@ class Reconciliation:
     """Claims that hold capacity with no ledger entry behind them."""
     problems: list[LedgerProblem]
     """All that is wrong; empty when all is well."""
+    verified_before: int
+    """Up to this version the ledger was verified earlier and not now; 0 = all of it was now."""
     pool_id: strawberry.Private[str]
 
     @classmethod
@@ -111,6 +113,7 @@ class Reconciliation:
                 for orphan in row["orphans"]
             ],
             problems=problems,
+            verified_before=row["verified_before"],
             pool_id=row["id"],
         )
 
@@ -160,8 +163,9 @@ def _problems(row: Json, discrepancy: int) -> list[LedgerProblem]:
             "the running sum does not follow",
             version=row["balance_broken_at"],
         )
-    difference = row["held"] + row["confirmed"] - row["held_by_claims"] - row["confirmed_by_claims"]
-    if (row["held"], row["confirmed"]) != (row["held_by_claims"], row["confirmed_by_claims"]):
+    by_claims = (row["held_by_claims"], row["confirmed_by_claims"])
+    if None not in by_claims and by_claims != (row["held"], row["confirmed"]):
+        difference = row["held"] + row["confirmed"] - sum(by_claims)
         note(
             LedgerProblemKind.CLAIMS_DISAGREE,
             f"the counter says {row['held']} held and {row['confirmed']} confirmed, the claims"

@@ -13,6 +13,7 @@ from capacity_gateway.kernel.database import QUERIES, REFUSED, Database
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
 FORGOTTEN_AT_ONCE = 1000
+VERIFIED_AT_ONCE = 10_000  # entries; smaller ledgers are verified whole whenever they are reconciled (0.2 s, measured)
 
 log = structlog.get_logger()
 
@@ -26,7 +27,7 @@ class Sweeper:
         self._idempotency_days = idempotency_days
 
     async def run(self) -> None:
-        """Sweep every second, and forget every hour, until cancelled; what fails is tried again next time."""
+        """Sweep every second, forget and verify every hour, until cancelled; what fails is tried again next time."""
         loop = asyncio.get_running_loop()
         forget_at = loop.time()
         while True:
@@ -34,6 +35,7 @@ class Sweeper:
                 await self.sweep()
                 if loop.time() >= forget_at:
                     await self.forget()
+                    await self.verify()
                     forget_at = loop.time() + FORGET_SECONDS
             except Exception as error:  # noqa: BLE001 - a sweep is worth less than the next one
                 log.warning("could not sweep; trying again", reason=f"{type(error).__name__}: {error}")
@@ -66,6 +68,33 @@ class Sweeper:
                     batch = await QUERIES.forget_refusals(connection, tenant=tenant, days=self._idempotency_days)
                 forgotten += batch
         return forgotten
+
+    async def verify(self) -> int:
+        """Move the checkpoints of large ledgers on, entry by entry verified. Returns over how many entries.
+
+        A ledger in which something is wrong keeps its checkpoint: whoever reconciles it is told each time.
+        """
+        verified = 0
+        for tenant in await self._tenants():
+            async with self._database.connection() as connection, connection.transaction():
+                await QUERIES.open_snapshot(connection, tenant=tenant)
+                pools = [
+                    row["id"] async for row in QUERIES.unverified(connection, tenant=tenant, entries=VERIFIED_AT_ONCE)
+                ]
+            for pool in pools:
+                verified += await self._verify_pool(tenant, pool)
+        return verified
+
+    async def _verify_pool(self, tenant: str, pool: str) -> int:
+        verified, batch = 0, VERIFIED_AT_ONCE
+        while batch == VERIFIED_AT_ONCE:
+            async with self._database.connection() as connection:
+                batch = await QUERIES.advance_checkpoint(connection, tenant=tenant, pool=pool, entries=batch)
+            if batch is None:
+                log.error("a ledger does not hold; reconcile says why", tenant=tenant, pool=pool)
+                return verified
+            verified += batch
+        return verified
 
     async def _tenants(self) -> list[str]:
         async with self._database.connection() as connection:

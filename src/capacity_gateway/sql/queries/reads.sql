@@ -180,41 +180,17 @@ CROSS JOIN LATERAL (
 WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[]);
 
 -- name: reconciliations(tenant, ids)
--- Counter, ledger and claims of these pools side by side, and where the chain of entries first breaks.
+-- Counter, ledger and claims of these pools side by side, and where the chain of entries first breaks: all of it.
 SELECT p.id AS key, jsonb_build_object(
     'id', p.id, 'quota', p.quota, 'opening_quota', p.opening_quota, 'version', p.version,
     'held', p.held, 'confirmed', p.confirmed, 'entries', e.entries, 'last_version', e.last_version,
     'quota_sum', e.quota_sum, 'held_sum', e.held_sum, 'confirmed_sum', e.confirmed_sum,
     'gap_at', e.gap_at, 'repeated_at', e.repeated_at, 'hash_broken_at', e.hash_broken_at,
-    'balance_broken_at', e.balance_broken_at,
+    'balance_broken_at', e.balance_broken_at, 'verified_before', 0,
     'held_by_claims', c.held, 'confirmed_by_claims', c.confirmed, 'orphans', c.orphans
 ) AS value
 FROM capacity.pool AS p
-CROSS JOIN LATERAL (
-    SELECT
-        count(*) AS entries, coalesce(max(w.version), 0) AS last_version,
-        coalesce(sum(w.quota_change), 0) AS quota_sum, coalesce(sum(w.held_change), 0) AS held_sum,
-        coalesce(sum(w.confirmed_change), 0) AS confirmed_sum,
-        min(w.version) FILTER (WHERE w.step > 1) AS gap_at,
-        min(w.version) FILTER (WHERE w.step = 0) AS repeated_at,
-        min(w.version) FILTER (WHERE w.hash <> w.right_hash) AS hash_broken_at,
-        min(w.version) FILTER (
-            WHERE w.held_after <> w.held_so_far OR w.confirmed_after <> w.confirmed_so_far
-            OR w.quota_after <> coalesce(p.opening_quota, 0) + w.quota_so_far
-        ) AS balance_broken_at
-    FROM (
-        SELECT
-            l.*, l.version - lag(l.version, 1, 0) OVER chain AS step,
-            capacity.entry_hash(
-                lag(l.hash, 1, capacity.opening_hash(p.id, p.opening_quota)) OVER chain, l
-            ) AS right_hash,
-            sum(l.quota_change) OVER chain AS quota_so_far, sum(l.held_change) OVER chain AS held_so_far,
-            sum(l.confirmed_change) OVER chain AS confirmed_so_far
-        FROM capacity.ledger AS l
-        WHERE l.tenant_id = :tenant AND l.pool_id = p.id
-        WINDOW chain AS (ORDER BY l.version ROWS UNBOUNDED PRECEDING)
-    ) AS w
-) AS e
+CROSS JOIN LATERAL capacity.verify(p, capacity.opening_checkpoint(p), 2147483647) AS e
 CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(c.quantity) FILTER (WHERE c.state = 'held'), 0) AS held,
@@ -234,6 +210,28 @@ CROSS JOIN LATERAL (
         ) AS l ON l.claim_id = c.id
         WHERE c.tenant_id = :tenant AND c.pool_id = p.id
     ) AS c
+) AS c
+WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[])
+ORDER BY p.id;
+
+-- name: reconciliations_since(tenant, ids)
+-- The same for pools that have a checkpoint: what came after it, and the claims that this is about.
+SELECT p.id AS key, jsonb_build_object(
+    'id', p.id, 'quota', p.quota, 'opening_quota', p.opening_quota, 'version', p.version,
+    'held', p.held, 'confirmed', p.confirmed, 'entries', e.entries, 'last_version', e.last_version,
+    'quota_sum', e.quota_sum, 'held_sum', e.held_sum, 'confirmed_sum', e.confirmed_sum,
+    'gap_at', e.gap_at, 'repeated_at', e.repeated_at, 'hash_broken_at', e.hash_broken_at,
+    'balance_broken_at', e.balance_broken_at, 'verified_before', k.version,
+    'held_by_claims', c.held, 'confirmed_by_claims', c.confirmed, 'orphans', c.orphans
+) AS value
+FROM capacity.pool AS p
+INNER JOIN capacity.checkpoint AS k ON k.tenant_id = p.tenant_id AND k.pool_id = p.id
+CROSS JOIN LATERAL capacity.verify(p, k, 2147483647) AS e
+CROSS JOIN LATERAL (
+    SELECT
+        NULL::bigint AS held, NULL::bigint AS confirmed,
+        coalesce(jsonb_agg(to_jsonb(o.claim) || jsonb_build_object('missing', o.missing)), '[]') AS orphans
+    FROM capacity.orphans(p, k, 2147483647, 'infinity') AS o
 ) AS c
 WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[])
 ORDER BY p.id;

@@ -21,3 +21,14 @@ WITH old AS (
     RETURNING 1
 )
 SELECT count(*) FROM old;
+
+-- name: unverified(tenant, entries)
+-- The pools with so many entries after their checkpoint. Needs the tenant of the transaction.
+SELECT p.id FROM capacity.pool AS p
+LEFT JOIN capacity.checkpoint AS k ON k.tenant_id = p.tenant_id AND k.pool_id = p.id
+WHERE p.tenant_id = :tenant AND p.version - coalesce(k.version, 0) >= :entries
+ORDER BY p.id;
+
+-- name: advance_checkpoint(tenant, pool, entries)$
+-- Verifies the next so many entries of a pool; says how many they were, null where something is wrong.
+SELECT capacity.advance_checkpoint(:tenant, :pool, :entries);
