@@ -103,7 +103,7 @@ async def submit(
         return InvalidInputError(
             field="idempotencyKey", message="idempotencyKey and the header X-Idempotency-Key differ"
         )
-    refusal = next((check for check in (*checks, *unfit_texts(given)) if check), None)
+    refusal = next((check for check in (*unfit_texts(given), *checks) if check), None)
     by = Attribution(
         operation=info.field_name,
         actor=caller.holder,
