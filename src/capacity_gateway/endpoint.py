@@ -26,6 +26,7 @@ from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import Login, demo_tokens
+from capacity_gateway.offers import Offers
 from capacity_gateway.schema import schema
 from capacity_gateway.settings import LOOPBACK, Settings
 
@@ -60,6 +61,7 @@ class Endpoint(GraphQL[Context, None]):
         self._capacity = capacity
         self._feed = feed
         self.login = Login(settings)
+        self._offers = Offers(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, in GraphQL's own form."""
@@ -100,6 +102,7 @@ class Endpoint(GraphQL[Context, None]):
             capacity=self._capacity,
             reads=Reads(self._database, self._capacity, caller.tenant),
             feed=self._feed,
+            offers=self._offers,
             lease_seconds=3 * self._settings.heartbeat_seconds,
             header_key=header_key,
         )

@@ -36,7 +36,7 @@ DOMAINS = (
 )
 """What is counted: modules of `domains`, each with some of Queries, Mutations and Subscriptions."""
 
-DROPIN = ("waitlist",)
+DROPIN = ("waitlist", "rsvps", "attendance")
 """What the clients of the older service send: modules of `dropin`, likewise. A supergraph asks this gateway for it."""
 
 STAYS = ("registration", "checkout")

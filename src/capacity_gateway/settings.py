@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     """The `aud` that logins must have; none = it is not looked at."""
     jwt_issuer: str | None = None
     """The `iss` that logins must have; none = it is not looked at."""
+    offer_secret: str | None = None
+    """Signs the offer tokens of older clients; none = a key made from the HS256 secret, where there is one."""
     allowed_origins: str = ""
     """Origins besides the gateway's own from which pages may ask, with commas between.
 

@@ -103,7 +103,7 @@ class Mutations:
         if not isinstance(claim, Claim):
             return claim
         command = Touch(kind=claim.kind, claim_id=claim.id, from_state="held", ttl_seconds=info.context.lease_seconds)
-        return await submit(info, input, command, success=LeaseSuccess)
+        return await submit(info, input, command, success=LeaseSuccess, keyed=False)
 
     @strawberry.mutation
     async def leave(self, info: Info, input: LeaveInput) -> LeaveResult | None:  # noqa: A002

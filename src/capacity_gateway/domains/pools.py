@@ -312,6 +312,8 @@ class OfferEvent:
     """The offer: a hold."""
     expires_at: datetime
     """Until when it may be taken up."""
+    join_token: str | None
+    """What acceptWaitlistOffer asks for, of this offer alone."""
 
 
 @strawberry.type
@@ -361,7 +363,8 @@ async def read_offer(info: Info, claim_id: str) -> OfferEvent | None:
             claim = await info.context.reads.claim(claim_id)
             if claim and claim.offered and claim.state is ClaimState.HELD and claim.expires_at:
                 pool = await info.context.reads.pool(claim.pool_id)
-                return OfferEvent(pool=pool, claim=claim, expires_at=claim.expires_at)
+                token = info.context.offers.token(info.context.caller.tenant, claim)
+                return OfferEvent(pool=pool, claim=claim, expires_at=claim.expires_at, join_token=token)
         except Busy:
             await info.context.close()
             await asyncio.sleep(BUSY_SECONDS)

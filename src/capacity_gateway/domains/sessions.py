@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
-from capacity_gateway.kernel.commands import Confirm, Release, Take
+from capacity_gateway.kernel.commands import Confirm, Release, Take, Wait
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.outcomes import (
     CapacityChange,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from capacity_gateway.domains.events import Event
 
 KIND = PoolKind.SESSION
+SEAT, VIRTUAL, DECLINED = "SEAT", "VIRTUAL", "DECLINED"
+"""Stages: of a seat that was asked for; of one that lasts as long as its holder watches; of an offer declined."""
 
 
 @strawberry.enum
@@ -46,6 +48,15 @@ class WaitlistTier(Enum):
     """Before the rest."""
     STANDARD = 2
     """Everybody."""
+
+
+TICKETS = {
+    "VIP": WaitlistTier.VIP,
+    "PREMIUM": WaitlistTier.PREMIUM,
+    "GOLD": WaitlistTier.PREMIUM,
+    "PLATINUM": WaitlistTier.PREMIUM,
+}
+"""The tier of who has a ticket with one of these words in its name."""
 
 
 @shows(KIND)
@@ -120,7 +131,7 @@ class JoinSessionInput:
     quantity: int = 1
     """A group takes its seats together."""
     tier: WaitlistTier | None = None
-    """Where to queue; organisers only, anybody else's is ignored."""
+    """Where to queue; organisers only, for anybody else it goes by his ticket's name."""
     idempotency_key: str | None = None
     """Sent again with the same key, this is done once."""
 
@@ -246,62 +257,99 @@ class Mutations:
     @strawberry.mutation
     async def join_session(self, info: Info, input: JoinSessionInput) -> JoinSessionResult | None:  # noqa: A002
         """Take a seat, or take up the offer of one; when it is full, queue if asked to. Twice is once."""
-        pool_id = KIND.pool_id(input.session_id)
-        holder = await holder_of(info, input.holder, pool_id)
-        pool = await info.context.reads.find_pool(pool_id)
-        facts = pool.facts if pool else {}
-        organiser = pool is not None and info.context.caller.may_audit(pool)
-        tier = input.tier if organiser and input.tier else WaitlistTier.STANDARD
-        command = Take(
-            kind=KIND,
-            pool_id=pool_id,
-            claim_id=str(uuid.uuid4()),
-            holder=holder,
-            quantity=input.quantity,
-            exclusive=f"{pool_id}\n{holder}",
-            or_wait=input.or_wait,
-            rank=tier.value,
-            needs_pool_id=pool.parent_id if pool and facts.get("requires_registration") else None,
-            reason=LedgerReason.JOIN,
-        )
-        checks = [at_least("quantity", input.quantity, 1)]
-        return await submit(info, input, command, success=seat_or_place, checks=checks)
+        return await join(info, input)
 
     @strawberry.mutation
     async def leave_session(self, info: Info, input: SessionRefInput) -> LeaveSessionResult | None:  # noqa: A002
         """Give back a seat, an offer or a place in the queue. Twice is once."""
-        claim_id, instead = await _last_claim(info, input)
-        command = Release(kind=KIND, claim_id=claim_id, reason=LedgerReason.LEAVE, done_facts={}, instead=instead)
-        return await submit(info, input, command, success=SessionLeft)
+        return await leave(info, input)
 
     @strawberry.mutation
     async def accept_offer(self, info: Info, input: SessionRefInput) -> OfferResult | None:  # noqa: A002
         """Take up the offer of a seat, before it runs out. Twice is once."""
-        claim_id, instead = await _last_claim(info, input, never=OfferUnavailableError)
-        command = Confirm(
-            kind=KIND,
-            claim_id=claim_id,
-            reason=LedgerReason.JOIN,
-            done_facts={},
-            done_state="confirmed",
-            instead={"INVALID_TRANSITION": OfferUnavailableError, **instead},
-        )
-        return await submit(info, input, command, success=SessionJoined)
+        return await accept(info, input)
 
     @strawberry.mutation
     async def decline_offer(self, info: Info, input: SessionRefInput) -> OfferResult | None:  # noqa: A002
         """Give the offer of a seat to the next in line; this ends the wait. Twice is once."""
-        claim_id, instead = await _last_claim(info, input, never=OfferUnavailableError)
-        command = Release(
-            kind=KIND,
-            claim_id=claim_id,
-            reason=LedgerReason.RELEASE,
-            from_state="held",
-            done_facts={},
-            done_state="released",
-            instead={"INVALID_TRANSITION": OfferUnavailableError, **instead},
-        )
-        return await submit(info, input, command, success=SessionLeft)
+        return await decline(info, input)
+
+
+async def join(info: Info, given: JoinSessionInput, *, only_queue: bool = False) -> Any:
+    """A seat, or a place in the queue; `only_queue`, that place and no seat, even if there should be one."""
+    pool_id = KIND.pool_id(given.session_id)
+    holder = await holder_of(info, given.holder, pool_id)
+    pool = await info.context.reads.find_pool(pool_id)
+    seat: dict[str, Any] = {
+        "kind": KIND,
+        "pool_id": pool_id,
+        "claim_id": str(uuid.uuid4()),
+        "holder": holder,
+        "quantity": given.quantity,
+        "exclusive": f"{pool_id}\n{holder}",
+        "rank": await _rank(info, pool, holder, given.tier) if only_queue or given.or_wait else None,
+        "needs_pool_id": registration_pool(pool),
+    }
+    take = Take(**seat, or_wait=given.or_wait, from_stages=[VIRTUAL], to_stage=SEAT, reason=LedgerReason.JOIN)
+    command = Wait(**seat) if only_queue else take
+    checks = [at_least("quantity", given.quantity, 1)]
+    return await submit(info, given, command, success=seat_or_place, checks=checks)
+
+
+async def leave(info: Info, given: SessionRefInput) -> Any:
+    """The seat, the offer or the place in the queue given back."""
+    claim_id, instead = await _last_claim(info, given)
+    command = Release(kind=KIND, claim_id=claim_id, reason=LedgerReason.LEAVE, done_facts={}, instead=instead)
+    return await submit(info, given, command, success=SessionLeft)
+
+
+async def accept(info: Info, given: SessionRefInput) -> Any:
+    """The offer of a seat taken up."""
+    claim_id, instead = await _last_claim(info, given, never=OfferUnavailableError)
+    command = Confirm(
+        kind=KIND,
+        claim_id=claim_id,
+        reason=LedgerReason.JOIN,
+        from_stages=[SEAT],
+        to_stage=SEAT,
+        done_facts={},
+        done_state="confirmed",
+        instead={"INVALID_TRANSITION": OfferUnavailableError, **instead},
+    )
+    return await submit(info, given, command, success=SessionJoined)
+
+
+async def decline(info: Info, given: SessionRefInput) -> Any:
+    """The offer of a seat given to the next in line."""
+    claim_id, instead = await _last_claim(info, given, never=OfferUnavailableError)
+    command = Release(
+        kind=KIND,
+        claim_id=claim_id,
+        reason=LedgerReason.RELEASE,
+        from_state="held",
+        from_stages=[SEAT],
+        to_stage=DECLINED,
+        done_facts={},
+        done_state="released",
+        instead={"INVALID_TRANSITION": OfferUnavailableError, **instead},
+    )
+    return await submit(info, given, command, success=SessionLeft)
+
+
+def registration_pool(pool: Pool | None) -> str | None:
+    """Where one must be registered to have a seat in a session."""
+    return pool.parent_id if pool and pool.facts.get("requires_registration") else None
+
+
+async def _rank(info: Info, pool: Pool | None, holder: str, asked: WaitlistTier | None) -> int:
+    """Where a holder queues: as the session's organiser says, or by the names of the tickets that he has."""
+    if pool is None or pool.parent_id is None:
+        return WaitlistTier.STANDARD.value
+    if asked is not None and info.context.caller.may_audit(pool):
+        return asked.value
+    rows = await info.context.reads.many("titles_held", pool.parent_id, kind=PoolKind.TICKET_TYPE.value, holder=holder)
+    words = " ".join(row["title"] or "" for row in rows).upper()
+    return min((tier.value for name, tier in TICKETS.items() if name in words), default=WaitlistTier.STANDARD.value)
 
 
 async def _last_claim(

@@ -152,7 +152,7 @@ class NewClaim(ClaimCommand):
     title: str | None = None
     quantity: int
     exclusive: str | None = None
-    """Of live claims with the same word there is one: it is taken up, if there is one already."""
+    """Of live claims with the same word there is one: it is done already, unless it is an offer or in `from_stages`."""
     or_wait: bool = False
     """Queue where there is no room, in a pool with a waitlist."""
     rank: int | None = None

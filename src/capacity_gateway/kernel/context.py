@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from capacity_gateway.kernel.feed import Feed
     from capacity_gateway.kernel.pools import Claim, Pool
     from capacity_gateway.kernel.reads import Reads
+    from capacity_gateway.offers import Offers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +74,12 @@ class Context:
     reads: "Reads"
     """What the caller reads."""
     feed: "Feed"
+    offers: "Offers"
+    """Signs what the holder of an offer may show."""
     lease_seconds: float
     """How long a place holds without a heartbeat."""
     header_key: str | None = None
-    """The X-Idempotency-Key header, where the document has a single mutation."""
+    """The X-Idempotency-Key header."""
     no_login: Unauthenticated | None = None
     """Why the login that is shown does not hold, for every operation but those of the older service to raise."""
 

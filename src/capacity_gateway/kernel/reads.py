@@ -101,8 +101,8 @@ class Reads:
             await self._capacity.settle(self._tenant, sorted(due))
             self._unsettled = due  # what is still due after that is stuck, and only who reads it is told so
 
-    async def _one(self, query: str, key: str, **shared: Any) -> Json | None:
-        """The value that a query has for a key; keys asked for at the same time share one statement."""
+    async def one(self, query: str, key: str, **shared: Any) -> Json | None:
+        """The value that a named query has for a key; keys asked for at the same time share one statement."""
 
         async def load(keys: list[str]) -> list[Json | None]:
             values = dict(await self._rows(query, ids=keys, **shared))
@@ -112,8 +112,8 @@ class Reads:
         value: Json | None = await self._loader(load, query, shared).load(key)
         return value
 
-    async def _many(self, query: str, key: str, **shared: Any) -> list[Json]:
-        """The values that a query has for a key, in their order."""
+    async def many(self, query: str, key: str, **shared: Any) -> list[Json]:
+        """The values that a named query has for a key, in their order; likewise."""
 
         async def load(keys: list[str]) -> list[list[Json]]:
             values = defaultdict(list)
@@ -138,7 +138,7 @@ class Reads:
 
     async def find_pool(self, pool_id: str) -> Pool | None:
         """The pool of an id, if there is one."""
-        row = await self._one("pools", pool_id) if pool_id.isprintable() else None
+        row = await self.one("pools", pool_id) if pool_id.isprintable() else None
         return None if row is None else self._pool(row)
 
     def _pool(self, row: Json) -> Pool:
@@ -161,17 +161,17 @@ class Reads:
 
     async def claim(self, claim_id: str) -> Claim | None:
         """The claim of an id, if there is one."""
-        row = await self._one("claims", claim_id) if claim_id.isprintable() else None
+        row = await self.one("claims", claim_id) if claim_id.isprintable() else None
         return None if row is None else Claim.decode(row)
 
     async def live_claim(self, pool_id: str, holder: str | None) -> Claim | None:
         """The oldest live claim of a holder in a pool."""
-        row = await self._one("live_claims", pool_id, holder=holder) if holder else None
+        row = await self.one("live_claims", pool_id, holder=holder) if holder else None
         return None if row is None else Claim.decode(row)
 
     async def children(self, parent_id: str, kind: PoolKind) -> list[Any]:
         """The pools of a kind that belong to another, as their domain shows them."""
-        rows = await self._many("pools_of_parents", parent_id, kind=kind.value)
+        rows = await self.many("pools_of_parents", parent_id, kind=kind.value)
         return [view(self._pool(row)) for row in rows]
 
     async def parent(self, pool: Pool) -> Any:
@@ -182,12 +182,12 @@ class Reads:
 
     async def claims_for(self, subject: str) -> list[Claim]:
         """The claims that are for an outside object, such as an order."""
-        rows = await self._many("claims_of_subjects", subject) if subject.isprintable() else []
+        rows = await self.many("claims_of_subjects", subject) if subject.isprintable() else []
         return [Claim.decode(row) for row in rows]
 
-    async def last_claim(self, pool_id: str, holder: str) -> Claim | None:
-        """The last claim of a holder in a pool, whatever has become of it."""
-        row = await self._one("last_claims", pool_id, holder=holder)
+    async def last_claim(self, pool_id: str, holder: str, subject: str | None = None) -> Claim | None:
+        """The last claim of a holder in a pool, or there for one outside object, whatever has become of it."""
+        row = await self.one("last_claims", pool_id, holder=holder, subject=subject)
         return None if row is None else Claim.decode(row)
 
     async def claims_of_pool(
@@ -195,7 +195,7 @@ class Reads:
     ) -> list[Claim]:
         """Claims of a pool in the order they came, all or of one holder, in all stages or one."""
         time, claim_id = after
-        rows = await self._many(
+        rows = await self.many(
             "claims_of_pools",
             pool_id,
             holder=holder,
@@ -223,18 +223,18 @@ class Reads:
 
     async def pool_at(self, pool_id: str, time: datetime) -> PoolSnapshot:
         """A pool as its ledger has it at an instant."""
-        row = await self._one("pools_at", pool_id, at=time)
+        row = await self.one("pools_at", pool_id, at=time)
         if row is None:
             raise LookupError(f"pool {pool_id} is gone")
         return PoolSnapshot(**row | {"time": moment(row["time"])})
 
     async def reconciliation(self, pool_id: str, *, full: bool = False) -> Reconciliation:
         """A pool's counter against its ledger: from its last checkpoint on, unless that shows a fault, or `full`."""
-        if not full and (row := await self._one("reconciliations_since", pool_id)):
+        if not full and (row := await self.one("reconciliations_since", pool_id)):
             found = Reconciliation.decode(row)
             if not found.problems:
                 return found
-        row = await self._one("reconciliations", pool_id)
+        row = await self.one("reconciliations", pool_id)
         if row is None:
             raise LookupError(f"pool {pool_id} is gone")
         return Reconciliation.decode(row)
@@ -251,9 +251,9 @@ class Reads:
         (before,) = read_cursor(after, int)
         all_of_it = caller.may_audit(pool)
         holder = None if all_of_it else caller.names.get(pool.kind)
-        if not all_of_it and (holder is None or not await self._one("known_holders", pool.id, holder=holder)):
+        if not all_of_it and (holder is None or not await self.one("known_holders", pool.id, holder=holder)):
             raise Forbidden
-        rows = await self._many(
+        rows = await self.many(
             "entries_of_pools", pool.id, holder=holder, before=before, size=size + 1, **conditions(only)
         )
         entries = [LedgerEntry.decode(row) for row in rows]
@@ -264,7 +264,7 @@ class Reads:
         """A page of a claim's own history, newest first, over all the pools it has been in."""
         size = page_size(first)
         time, pool_id, version = read_cursor(after, str, str, int)
-        rows = await self._many(
+        rows = await self.many(
             "entries_of_claims",
             claim_id,
             before_time=as_time(time),

@@ -77,6 +77,7 @@ async def submit(
     *commands: Command,
     success: Callable[..., Success],
     checks: Sequence[CapacityError | None] = (),
+    keyed: bool = True,
 ) -> Any:
     """Submit a mutation's commands as its caller and under its key.
 
@@ -86,14 +87,14 @@ async def submit(
         commands: all of them or none.
         success: makes the success to return.
         checks: refusals that were found already; the first one is the answer, and final for the key.
+        keyed: whether the header's key counts.
 
     Returns:
         What `Capacity.submit` returns, or InvalidInputError. Which members of a union these may be is GraphQL's
         to check, hence Any.
     """
     caller = info.context.caller
-    keyed = hasattr(given, "idempotency_key") and len(info.operation.selection_set.selections) == 1
-    header_key = info.context.header_key if keyed else None
+    header_key = header_key_of(info) if keyed else None
     key = getattr(given, "idempotency_key", None)
     if key is None:
         key = header_key
@@ -152,6 +153,11 @@ async def define_within(
     pool_id = kind.pool_id(given.id or str(uuid.uuid4()))
     command = Define(kind=kind, pool_id=pool_id, pool_facts=facts, definition=policy | facts, **policy)
     return await submit(info, given, command, success=PoolSuccess, checks=[at_least("quota", given.quota, 0), *checks])
+
+
+def header_key_of(info: Info) -> str | None:
+    """The X-Idempotency-Key header, where the document has a single mutation."""
+    return info.context.header_key if len(info.operation.selection_set.selections) == 1 else None
 
 
 async def holder_of(info: Info, holder: str | None, pool_id: str | None = None) -> str:

@@ -38,7 +38,8 @@ BEGIN
     IF m.verb NOT IN ('stage', 'move', 'touch') THEN
         c.quantity := n;
         -- Of an offer a part may be given back; it is still one.
-        c.offered := c.offered AND (m.verb = 'adjust' OR m.verb = 'release' AND m.quantity IS NOT NULL);
+        c.offered := m.verb = 'hold' AND m.reason IS NOT DISTINCT FROM 'OFFER'
+            OR c.offered AND (m.verb = 'adjust' OR m.verb = 'release' AND m.quantity IS NOT NULL);
     END IF;
     IF m.verb = 'wait' THEN
         c.state := 'waiting';

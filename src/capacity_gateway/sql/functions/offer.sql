@@ -29,7 +29,6 @@ BEGIN
         v.quota_change := 0;
         v := capacity.decide_claim(v, m, c.quantity, at);
         EXIT WHEN v.code <> 'OK';
-        v.claim.offered := true;
         v := capacity.mark_claim(v, c, m, at);
         r := capacity.record(v, m, at, NULL);
         p := (r.verdict).pool;

@@ -12,7 +12,7 @@ BEGIN
         RETURN CASE
             WHEN NOT here THEN 'ELSEWHERE'
             WHEN m.once AND c.id <> m.claim_id THEN 'TAKEN'
-            WHEN c.offered AND m.verb IN ('hold', 'take') THEN 'OK'
+            WHEN m.verb IN ('hold', 'take') AND (c.offered OR c.stage = ANY (m.from_stages)) THEN 'OK'
             WHEN c.state <> m.done_state THEN 'INVALID_TRANSITION'
             ELSE 'DONE' END;
     ELSIF m.if_live AND c.state IN ('released', 'expired') OR staged AND m.to_pool_id = c.pool_id THEN

@@ -72,12 +72,21 @@ FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.subject = ANY(:ids::text[])
 ORDER BY c.subject, c.id;
 
--- name: last_claims(tenant, ids, holder)
--- For each of these pools the last claim of this holder, whatever has become of it.
+-- name: last_claims(tenant, ids, holder, subject)
+-- For each of these pools the last claim of this holder, or his last for an outside object, whatever has become of it.
 SELECT DISTINCT ON (c.pool_id) c.pool_id AS key, capacity.claim_shown(c) AS value
 FROM capacity.claim AS c
 WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.pool_id = ANY(:ids::text[])
+    AND (:subject::text IS NULL OR c.subject = :subject)
 ORDER BY c.pool_id, c.created_at DESC, c.id DESC;
+
+-- name: titles_held(tenant, ids, kind, holder)
+-- The titles of the pools of a kind, belonging to each of these, in which this holder has a confirmed claim.
+SELECT DISTINCT p.parent_id AS key, jsonb_build_object('title', p.title) AS value
+FROM capacity.claim AS c
+INNER JOIN capacity.pool AS p ON p.tenant_id = c.tenant_id AND p.id = c.pool_id
+WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.state = 'confirmed'
+    AND p.kind = :kind AND p.parent_id = ANY(:ids::text[]);
 
 -- name: known_holders(tenant, ids, holder)
 -- In which of these pools this holder has, or once had, a claim.
