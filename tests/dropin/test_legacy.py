@@ -15,7 +15,7 @@ WEAK = ["none", "empty", "blank", "expired", "onboarding", "nonsense"]
 @pytest.mark.parametrize("login", WEAK)
 async def test_a_login_that_does_not_hold_is_nobody(gateway: Gateway, do: Do, login: str) -> None:
     """To the operations of the older service; it reads what everybody may read."""
-    assert_made(await do("olga", "createSession", id="s", eventId="e", title="S", quota=3))
+    assert_made(await do("ada", "createSession", id="s", eventId="e", title="S", quota=3))
 
     capacity = await gateway.send(CAPACITY, headers=weak_logins(gateway)[login])
 
@@ -25,7 +25,7 @@ async def test_a_login_that_does_not_hold_is_nobody(gateway: Gateway, do: Do, lo
 @pytest.mark.parametrize("login", ["expired", "onboarding", "nonsense"])
 async def test_it_is_an_error_everywhere_else(gateway: Gateway, do: Do, login: str) -> None:
     """In the same document too: the one field is answered, the other is not."""
-    assert_made(await do("olga", "createSession", id="s", eventId="e", title="S", quota=3))
+    assert_made(await do("ada", "createSession", id="s", eventId="e", title="S", quota=3))
     both = '{ capacity(kind: SESSION, ref: "s") { quota } sessionCapacity(sessionId: "s") { maximumCapacity } }'
 
     answer = await gateway.post(both, headers=weak_logins(gateway)[login])

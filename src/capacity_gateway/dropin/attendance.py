@@ -294,8 +294,6 @@ async def _joining(info: Info, session: Pool, seat: Claim | None, facts: Json) -
             reason=LedgerReason.JOIN,
         )
     )
-    if here is not None and late:
-        commands.append(Stage(kind=PoolKind.STREAM, claim_id=here.id, facts=late, if_live=True))
     commands.append(_seat(session, holder, offered=seat is not None and seat.offered))
     return commands
 
@@ -369,7 +367,7 @@ async def _keep_alive(info: Info, session: Pool) -> None:
         for claim in leases
     ]
     if not any(claim.quantity for claim in await _watched(info, place.pool_id, holder)):
-        commands.append(_count(place))  # the other session, which counted, has run out
+        commands = [_count(place)]  # the other session, which counted, has run out; the next reading renews the leases
     by = Attribution(operation=info.field_name, actor=holder)
     await info.context.capacity.submit(info.context.caller.tenant, commands, by, LeaseSuccess)
 

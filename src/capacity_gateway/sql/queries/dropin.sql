@@ -1,18 +1,22 @@
 -- name: waitlist_entries(tenant, ids, holder, status, size)
 -- For each of these pools who waits or has waited there, each by his last such claim, or one holder; in all statuses or
--- one: the offered first, then who waits, in order, then the others, the latest first.
+-- one: the offered first, then who waits, both in the order of the line, then the others, the latest first.
 WITH line AS (
-    SELECT c.id, row_number() OVER (PARTITION BY c.pool_id ORDER BY c.rank, c.place) AS position
+    SELECT
+        c.id, row_number() OVER (PARTITION BY c.pool_id, c.state ORDER BY c.rank, c.place) AS place,
+        c.state = 'waiting' AS waits
     FROM capacity.claim AS c
-    WHERE c.tenant_id = :tenant AND c.pool_id = ANY(:ids::text[]) AND c.state = 'waiting'
+    WHERE c.tenant_id = :tenant AND c.pool_id = ANY(:ids::text[])
+        AND (c.state = 'waiting' OR c.state = 'held' AND c.offered)
 ), entry AS (
-    SELECT DISTINCT ON (c.pool_id, c.holder) c.*, l.position, CASE
-        WHEN c.state = 'waiting' THEN 'WAITING'
-        WHEN c.state = 'held' THEN 'OFFERED'
-        WHEN c.confirmed_at IS NOT NULL THEN 'ACCEPTED'
-        WHEN c.state = 'expired' THEN 'EXPIRED'
-        WHEN c.stage = 'DECLINED' THEN 'DECLINED'
-        ELSE 'LEFT' END AS status
+    SELECT DISTINCT ON (c.pool_id, c.holder)
+        c.*, l.place AS line, CASE WHEN l.waits THEN l.place END AS position, CASE
+            WHEN c.state = 'waiting' THEN 'WAITING'
+            WHEN c.state = 'held' THEN 'OFFERED'
+            WHEN c.confirmed_at IS NOT NULL THEN 'ACCEPTED'
+            WHEN c.state = 'expired' THEN 'EXPIRED'
+            WHEN c.stage = 'DECLINED' THEN 'DECLINED'
+            ELSE 'LEFT' END AS status
     FROM capacity.claim AS c
     LEFT JOIN line AS l ON l.id = c.id
     WHERE c.tenant_id = :tenant AND c.pool_id = ANY(:ids::text[]) AND c.place IS NOT NULL
@@ -27,10 +31,10 @@ FROM unnest(:ids::text[]) AS i (id)
 CROSS JOIN LATERAL (
     SELECT * FROM entry
     WHERE entry.pool_id = i.id AND (:status::text IS NULL OR entry.status = :status)
-    ORDER BY entry.status <> 'OFFERED', entry.position, entry.since DESC, entry.id
+    ORDER BY entry.status <> 'OFFERED', entry.line, entry.since DESC, entry.id
     LIMIT :size
 ) AS e
-ORDER BY i.id, e.status <> 'OFFERED', e.position, e.since DESC, e.id;
+ORDER BY i.id, e.status <> 'OFFERED', e.line, e.since DESC, e.id;
 
 -- name: waitlist_numbers(tenant, ids)
 -- What has become of all who ever waited in these pools, who waits by rank, and how long one waits and answers.
