@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from graphql import build_schema
 from graphql.utilities import find_breaking_changes
 
@@ -10,9 +11,10 @@ from capacity_gateway.schema import sdl
 CONTRACT = Path(__file__).parent / "contract"
 
 
-def test_the_schema_is_a_superset_of_the_contract() -> None:
-    """Whatever a caller of gateway.graphql sends today is still valid."""
-    contract = build_schema((CONTRACT / "gateway.graphql").read_text())
+@pytest.mark.parametrize("name", ["gateway", "dropin"])
+def test_the_schema_is_a_superset_of_the_contract(name: str) -> None:
+    """Whatever a caller of gateway.graphql, or an older client of dropin.graphql, sends today is still valid."""
+    contract = build_schema((CONTRACT / f"{name}.graphql").read_text())
     changes = find_breaking_changes(contract, build_schema(sdl()))
 
     assert [change.description for change in changes] == []

@@ -94,13 +94,16 @@ WITH visit AS (
 ), inside AS (
     SELECT m.subject, sum(m.step) OVER (PARTITION BY m.subject ORDER BY m.at, m.step ROWS UNBOUNDED PRECEDING) AS people
     FROM moved AS m
+), peak AS (
+    SELECT i.subject, max(i.people) AS people FROM inside AS i GROUP BY i.subject
 )
 SELECT v.subject AS key, jsonb_build_object(
     'views', count(*), 'viewers', count(DISTINCT v.holder), 'now', count(*) FILTER (WHERE v.left_at IS NULL),
     'seconds', avg(extract(EPOCH FROM v.left_at - v.created_at)),
-    'peak', (SELECT max(i.people) FROM inside AS i WHERE i.subject = v.subject)
+    'peak', max(p.people)
 ) AS value
 FROM visit AS v
+INNER JOIN peak AS p ON p.subject = v.subject
 GROUP BY v.subject;
 
 -- name: attendances_of_pools(tenant, ids)
