@@ -104,6 +104,7 @@ class Served:
 
     def __init__(self, gateway: Gateway, port: int) -> None:
         self.gateway = gateway
+        self.port = port
         self.address = f"127.0.0.1:{port}"
 
     @asynccontextmanager

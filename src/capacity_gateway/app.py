@@ -51,7 +51,7 @@ def application(settings: Settings, database_url: str) -> Starlette:
             app.state.database = await stack.enter_async_context(Database.open(url))
             writing = await stack.enter_async_context(Database.open(url))  # so that reads do not hold up changes
             capacity = Capacity(writing, deadline_seconds=settings.deadline_seconds)
-            feed = Feed(app.state.database, capacity)
+            feed = app.state.feed = Feed(app.state.database, capacity)
             stack.push_async_callback(stop, asyncio.create_task(feed.run()))
             app.state.endpoint = StreamingEndpoint(settings, app.state.database, capacity, feed)
             if settings.sweeper:

@@ -138,6 +138,10 @@ class Feed:
         self._due: dict[str, list[str]] = {}
         capacity.changed = self.hurry
 
+    def watched_pool(self, tenant: str, pool_id: str) -> WatchedPool | None:
+        """What is kept of a pool that somebody watches."""
+        return self._pools.get((tenant, pool_id))
+
     def hurry(self) -> None:
         """Look at once: this process has just changed something."""
         if self._pools or self._holders:
