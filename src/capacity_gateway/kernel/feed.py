@@ -27,6 +27,7 @@ GAP_PER_LOOK = 3  # times as long as a look takes, so that a busy feed leaves th
 RETRY_SECONDS = 0.5  # while the database is away, and for holds that could not be settled
 PATIENCE_SECONDS = 1.0  # a change that a subscriber has not taken by then is folded into the newest
 RECENT_MAX = 256  # changes kept of a watched pool, shared by all who watch it
+TOLD_AT_ONCE = 8  # subscribers in a turn of the loop: to tell 500 takes 160 ms (measured), and others go in between
 PAGE = 100  # changes read at once
 PAGES_AT_ONCE = 3  # read for those who have missed more than is kept
 
@@ -123,6 +124,30 @@ Key = tuple[str, str]
 AnyWatched = TypeVar("AnyWatched", WatchedPool, WatchedHolder)
 
 
+class Turns:
+    """Lets subscribers through a few at a time, so that a crowd of them holds up nothing else that the process does."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> None:
+        """Wait for one's turn."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._admit)
+        self._waiting.append(turn)
+        await turn
+
+    def _admit(self) -> None:
+        for _ in range(min(TOLD_AT_ONCE, len(self._waiting))):
+            turn = self._waiting.popleft()
+            if not turn.done():  # who has left in the meantime
+                turn.set_result(None)
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._admit)
+
+
 class Feed:
     """Looks for what is new while somebody watches, and asks nothing while nobody does."""
 
@@ -132,6 +157,7 @@ class Feed:
         self._pools: dict[Key, WatchedPool] = {}
         self._holders: dict[Key, WatchedHolder] = {}
         self._hurry = asyncio.Event()
+        self._turns = Turns()
         self._paging = asyncio.Semaphore(PAGES_AT_ONCE)
         self._settling: asyncio.Task[None] | None = None
         self._settle_again = 0.0
@@ -259,12 +285,14 @@ class Feed:
             while seen < min(watched.start, pool.version):
                 page = await self._page(tenant, pool.id, seen)
                 for missed in page:
+                    await self._turns.take()
                     yield missed, 1
                     seen = missed.version
                 if not page:  # a ledger that lacks its last entries, which reconcile names
                     break
             while True:
                 news = watched.news
+                await self._turns.take()
                 if change := watched.after(seen):
                     yield change, change.version - seen
                     seen = change.version
