@@ -1,6 +1,7 @@
 """Subscriptions as clients have them: over a WebSocket, and as server-sent events."""
 
 import asyncio
+import gc
 import itertools
 import socket
 import time
@@ -12,6 +13,7 @@ import asyncpg
 import httpx
 import orjson
 import pytest
+from graphql.execution.collect_fields import FieldDetails
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -185,6 +187,22 @@ async def test_what_is_asked_of_an_event_is_read_and_let_go_of(served: Served, o
 
         assert await owner.fetchval(IDLE) == 0
         assert (await served.gateway.post("{ pools { totalCount } }"))["data"]
+
+
+async def test_an_event_leaves_nothing_behind(served: Served) -> None:
+    """However many there are: what it took to answer one is forgotten with it."""
+    async with served.client() as client:
+        watching = [await client.ask(WATCH) for _ in range(10)]
+        left = []
+        for version in (20, 40):
+            for n in range(version - 20, version):
+                await resize(served, n)
+            for each in watching:
+                await each.until(version)
+            gc.collect()
+            left.append(sum(type(each) is FieldDetails for each in gc.get_objects()))
+
+    assert left[1] - left[0] < 100  # it was 2,400
 
 
 async def test_nothing_is_lost_when_connections_end(served: Served, owner: asyncpg.Connection) -> None:
