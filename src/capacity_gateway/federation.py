@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 import strawberry
-from graphql import REMOVE, DirectiveNode, Node, SchemaDefinitionNode, Visitor, VisitorAction
+from graphql import REMOVE, DirectiveNode, GraphQLError, Node, SchemaDefinitionNode, Visitor, VisitorAction
 from strawberry.federation.schema import FederationAny
 from strawberry.federation.schema_directives import Override
 from strawberry.types import get_object_definition
@@ -46,7 +46,10 @@ class Plain(Visitor):
 
 
 class Schema(strawberry.federation.Schema):
-    """Strawberry's, but whatever a federation gateway may send is answered in the contract's form of errors."""
+    """Strawberry's, but what goes wrong is logged where it is formatted, and what a gateway sends is checked."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: object = None) -> None:
+        """Leave the errors to the endpoint, which logs no more than what was not foreseen."""
 
     def entities_resolver(self, info: Info, representations: list[FederationAny]) -> Any:
         """What other subgraphs refer to; null for what is not there, or not the caller's to see.
@@ -63,4 +66,4 @@ class Schema(strawberry.federation.Schema):
                 definition: Any = self.get_type_by_name(name)
                 if resolve := getattr(getattr(definition, "origin", None), "resolve_reference", None):
                     return resolve(info=info, id=str(key))
-        raise BadUserInput("A representation has the __typename of an entity, and its id")
+        return BadUserInput("A representation has the __typename of an entity, and its id")

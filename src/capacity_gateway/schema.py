@@ -139,13 +139,6 @@ class EventExecutor(StrawberryGraphQLCoreExecutionContext):
         return executor
 
 
-class QuietSchema(Schema):
-    """What goes wrong is logged where it is formatted, and what was foreseen is not."""
-
-    def process_errors(self, errors: list[GraphQLError], execution_context: object = None) -> None:
-        """Leave the errors to the endpoint."""
-
-
 @cache
 def schema() -> Schema:
     """The gateway's schema, built once."""
@@ -165,7 +158,7 @@ def sdl() -> str:
 
 def build(modules: list[ModuleType]) -> Schema:
     """The schema of these modules."""
-    built = QuietSchema(
+    built = Schema(
         query=merged("Query", (*roots(modules, "Queries"), FederationQueries)),
         mutation=merged("Mutation", roots(modules, "Mutations")),
         subscription=merged("Subscription", roots(modules, "Subscriptions")),

@@ -10,6 +10,7 @@ export async function startGateway({ port = 0, ...settings } = {}) {
     env: { ...process.env, ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  process.on("exit", () => child.kill());
   const ended = new Promise((resolve) => child.on("exit", resolve));
   const url = await new Promise((resolve, reject) => {
     let words = "";
