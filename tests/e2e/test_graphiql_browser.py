@@ -1,5 +1,6 @@
 """GraphiQL in a real browser on a real gateway, without the internet."""
 
+import json
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ ARGUMENTS = (
 
 FIRST_MUTATION = re.findall(r"^```graphql\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[0]
 
+QUOTA = EXAMPLES[8]
 QUERY = ".graphiql-query-editor"
 TOOL = ".graphiql-editor-tool:visible"
 UNTIL_SAVED = """([name, text]) => new Promise(done => {
@@ -169,12 +171,33 @@ async def test_every_example_does_what_it_says(own_page: Page) -> None:
     """Tab by tab in their order, each as the role that its token is of: not one is refused."""
     refused = {}
     for number, example in enumerate(EXAMPLES):
+        if "\nsubscription " in example.document:
+            continue
         await open_tab(own_page, number)
         answer = await execute(own_page)
         if "errors" in answer or any("code" in value for value in answer["data"].values()):
             refused[example.title] = answer
 
     assert refused == {}
+
+
+async def test_a_subscription_shows_what_happens(own_page: Page) -> None:
+    """The pool as it is, and what somebody else changes, with the tab's login."""
+    (number,) = (n for n, example in enumerate(EXAMPLES) if "\nsubscription " in example.document)
+    await open_tab(own_page, number)
+    await own_page.get_by_role("button", name="Execute query").click()
+    await expect(own_page.locator(".result-window")).to_contain_text('"coalesced": 0')
+    tokens = json.loads(await own_page.evaluate("sessionStorage.tokens"))
+
+    changed = await own_page.request.post(
+        own_page.url,
+        data={"query": QUOTA.document, "variables": QUOTA.variables},
+        headers={"authorization": f"Bearer {tokens[QUOTA.role]}"},
+    )
+
+    assert "errors" not in await changed.json()
+    await expect(own_page.locator(".result-window")).to_contain_text('"reason": "QUOTA_CHANGE"')
+    await own_page.get_by_role("button", name="Stop query").click()
 
 
 async def test_the_first_mutation_of_the_readme_is_pasted_and_works(own_page: Page) -> None:
