@@ -284,8 +284,9 @@ async def test_pages_of_other_origins_may_not_even_look(owner_url: str, allowed:
             headers = {"origin": origin, "access-control-request-method": "POST"}
             asked = await gateway.http.options("/graphql", headers=headers)
 
-            assert (answer.status_code, code(answer.json()), asked.is_client_error) == (403, "CSRF", True), origin
-            assert "access-control-allow-origin" not in {*answer.headers, *asked.headers}
+            for refused in (answer, asked):
+                assert (refused.status_code, code(refused.json())) == (403, "CSRF"), origin
+                assert "access-control-allow-origin" not in refused.headers
 
 
 # ------------------------------------------------------------------ what goes out

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
+from cross_web import HTTPException
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -14,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from capacity_gateway import graphiql
+from capacity_gateway.endpoint import JSON, refuse
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
 from capacity_gateway.kernel.feed import Feed
@@ -33,6 +36,16 @@ class LastingFiles(StaticFiles):
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         response.headers["cache-control"] = "public, max-age=31536000, immutable"
         return response
+
+
+class Cors(CORSMiddleware):
+    """Tells browsers which pages may ask; all others are told what the endpoint would tell them."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """What a browser may send for a page, or that the page's origin is not allowed."""
+        if not self.is_allowed_origin(request_headers["origin"]):
+            return refuse(HTTPException(403, "CSRF"), JSON)
+        return super().preflight_response(request_headers)
 
 
 def application(settings: Settings, database_url: str) -> Starlette:
@@ -70,7 +83,7 @@ def application(settings: Settings, database_url: str) -> Starlette:
     if not settings.production:
         routes.insert(0, Mount("/graphql/assets", LastingFiles(directory=graphiql.ASSETS)))
     cors = Middleware(
-        CORSMiddleware,
+        Cors,
         allow_origin_regex=settings.origins(),
         allow_credentials=True,
         allow_methods=["GET", "POST"],

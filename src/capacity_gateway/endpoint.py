@@ -187,7 +187,7 @@ class Endpoint(GraphQL[Context, None]):
 
 def answer_type(request: HTTPConnection) -> str:
     """What the answer to a request is to be."""
-    return GRAPHQL_RESPONSE if GRAPHQL_RESPONSE in request.headers.get("accept", "") else JSON
+    return GRAPHQL_RESPONSE if GRAPHQL_RESPONSE in request.headers.get("accept", "").lower() else JSON
 
 
 def refuse(error: HTTPException, media_type: str) -> Response:
