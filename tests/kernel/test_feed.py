@@ -138,6 +138,21 @@ async def test_two_who_have_missed_different_parts_are_both_told_theirs(database
     assert [versions(await early), versions(await late)] == [list(range(591, 602)), list(range(11, 602))]
 
 
+async def test_what_was_missed_is_told_one_by_one_however_long_ago_it_was(database: Database, feed: Feed) -> None:
+    """Somebody else has been watching all the time, so it is kept; but it is not he who was slow."""
+    await ask(database, define(300))
+    other = asyncio.create_task(up_to(121, await watch(feed, database)))
+    await asyncio.sleep(0.2)
+    await ask(database, *[take(f"{n}", 1, POOL) for n in range(120)])
+    await asyncio.sleep(module.PATIENCE_SECONDS + 0.5)
+
+    back = asyncio.create_task(up_to(121, await watch(feed, database, 7)))
+    await asyncio.sleep(0.2)
+    await ask(database, release("0"))
+
+    assert [versions(await back), versions(await other)] == [list(range(8, 122)), list(range(1, 122))]
+
+
 async def test_the_pool_is_told_as_it_stood_after_each_change(database: Database, feed: Feed) -> None:
     """Although it has moved on by the time that it is read."""
     for command in (

@@ -97,13 +97,13 @@ class WatchedPool(Watched):
         if len(self.recent) > RECENT_MAX:
             self.start = self.recent.popleft().version
 
-    def after(self, version: int) -> Change | None:
-        """What to tell who has seen a version: the next change, or the newest if that has waited too long."""
+    def after(self, version: int, *, fold: bool) -> Change | None:
+        """What to tell who has seen a version: the next change; the newest if that is gone, or is late and may fold."""
         if version >= self.version:
             return None
         following = self.recent[bisect_right(self.recent, version, key=lambda change: change.version)]
-        overdue = following.noticed < asyncio.get_running_loop().time() - PATIENCE_SECONDS
-        return self.recent[-1] if overdue or version < self.start else following
+        late = fold and following.noticed < asyncio.get_running_loop().time() - PATIENCE_SECONDS
+        return self.recent[-1] if late or version < self.start else following
 
 
 @dataclass
@@ -282,20 +282,20 @@ class Feed:
         with self._watch(
             self._pools, (tenant, pool.id), WatchedPool(start=first_known, version=first_known)
         ) as watched:
-            while seen < min(watched.start, pool.version):
-                page = await self._page(tenant, pool.id, seen)
-                for missed in page:
-                    await self._turns.take()
-                    yield missed, 1
-                    seen = missed.version
-                if not page:  # a ledger that lacks its last entries, which reconcile names
-                    break
+            missed = pool.version
             while True:
                 news = watched.news
                 await self._turns.take()
-                if change := watched.after(seen):
-                    yield change, change.version - seen
-                    seen = change.version
+                if seen < min(watched.start, missed):
+                    page = await self._page(tenant, pool.id, seen)
+                    for change in page:
+                        yield change, 1
+                        seen = change.version
+                        await self._turns.take()
+                    missed = missed if page else seen  # a ledger may lack its last entries, which reconcile names
+                elif found := watched.after(seen, fold=seen >= missed):
+                    yield found, found.version - seen
+                    seen = found.version
                 else:
                     await news.wait()
 
