@@ -535,3 +535,29 @@ async def test_organizers_alone_see_and_do_what_is_theirs(do: Do, old: Old, gate
     assert await old("a", "eventWaitlistAnalytics", eventId="e") == {
         "error": "403: You are not an organizer of this event"
     }
+
+
+# ---------------------------------------------------------------- keys
+
+
+async def test_what_was_answered_to_a_key_stays(do: Do, old: Old) -> None:
+    """Whatever has become of the matter since: a success is not taken back, and a refusal is not carried out later."""
+    await full(do, old, "a")
+    await old("x", "cancelSessionRsvp", sessionId="s")
+    joined = await token(old, "a")
+    early = await old("b", "leaveWaitlist", key="b", sessionId="s")
+    wrong = await old("a", "acceptWaitlistOffer", key="wrong", sessionId="s", joinToken="x")
+    right = await old("a", "acceptWaitlistOffer", key="right", sessionId="s", joinToken=joined)
+    needed = await old("b", "joinWaitlist", key="join", sessionId="s")
+    await old("a", "cancelSessionRsvp", sessionId="s")
+    await old("b", "declineWaitlistOffer", sessionId="s")
+    needless = await old("c", "joinWaitlist", key="c", sessionId="s")
+    await old("x", "rsvpToSession", sessionId="s")
+
+    assert needless == {"error": "400: Session has 1 available spots. No need to join waitlist."}
+    assert await old("b", "leaveWaitlist", key="b", sessionId="s") == early == {"error": "404: Not on waitlist"}
+    assert await old("a", "acceptWaitlistOffer", key="wrong", sessionId="s", joinToken=joined) == wrong == NO_OFFER
+    assert await old("a", "acceptWaitlistOffer", key="right", sessionId="s", joinToken="x") == right
+    assert (await old("b", "joinWaitlist", key="join", sessionId="s"))["id"] == needed["id"]
+    assert await old("c", "joinWaitlist", key="c", sessionId="s") == needless
+    assert await waitlist(old, "WAITING") == []

@@ -1,7 +1,7 @@
 """Sessions: seats, and a waitlist in which a freed seat becomes an offer that holds it."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -275,7 +275,9 @@ class Mutations:
         return await decline(info, input)
 
 
-async def join(info: Info, given: JoinSessionInput, *, only_queue: bool = False) -> Any:
+async def join(
+    info: Info, given: JoinSessionInput, *, only_queue: bool = False, checks: Sequence[CapacityError | None] = ()
+) -> Any:
     """A seat, or a place in the queue; `only_queue`, that place and no seat, even if there should be one."""
     pool_id = KIND.pool_id(given.session_id)
     holder = await holder_of(info, given.holder, pool_id)
@@ -292,18 +294,18 @@ async def join(info: Info, given: JoinSessionInput, *, only_queue: bool = False)
     }
     take = Take(**seat, or_wait=given.or_wait, from_stages=[VIRTUAL], to_stage=SEAT, reason=LedgerReason.JOIN)
     command = Wait(**seat) if only_queue else take
-    checks = [at_least("quantity", given.quantity, 1)]
+    checks = [*checks, at_least("quantity", given.quantity, 1)]
     return await submit(info, given, command, success=seat_or_place, checks=checks)
 
 
-async def leave(info: Info, given: SessionRefInput) -> Any:
+async def leave(info: Info, given: SessionRefInput, *, checks: Sequence[CapacityError | None] = ()) -> Any:
     """The seat, the offer or the place in the queue given back."""
     claim_id, instead = await _last_claim(info, given)
     command = Release(kind=KIND, claim_id=claim_id, reason=LedgerReason.LEAVE, done_facts={}, instead=instead)
-    return await submit(info, given, command, success=SessionLeft)
+    return await submit(info, given, command, success=SessionLeft, checks=checks)
 
 
-async def accept(info: Info, given: SessionRefInput) -> Any:
+async def accept(info: Info, given: SessionRefInput, *, checks: Sequence[CapacityError | None] = ()) -> Any:
     """The offer of a seat taken up."""
     claim_id, instead = await _last_claim(info, given, never=OfferUnavailableError)
     command = Confirm(
@@ -316,7 +318,7 @@ async def accept(info: Info, given: SessionRefInput) -> Any:
         done_state="confirmed",
         instead={"INVALID_TRANSITION": OfferUnavailableError, **instead},
     )
-    return await submit(info, given, command, success=SessionJoined)
+    return await submit(info, given, command, success=SessionJoined, checks=checks)
 
 
 async def decline(info: Info, given: SessionRefInput) -> Any:

@@ -141,6 +141,18 @@ class EventVirtualAttendanceStatsType:
     """Session by session."""
 
 
+@strawberry.input
+class Joining:
+    """The arguments of joinVirtualSession, to be checked and remembered together."""
+
+    session_id: strawberry.ID
+    """Which session."""
+    device_type: str | None
+    """On what sort of device."""
+    user_agent: str | None
+    """In which browser."""
+
+
 @strawberry.type
 class Queries:
     """What clients of the older service read of who watches."""
@@ -191,13 +203,13 @@ class Mutations:
         if session is None:
             return _not_joined(NOT_FOUND)
         seat = await info.context.reads.last_claim(session.id, holder)
-        if seat is not None and seat.state is ClaimState.WAITING:
-            return _not_joined(SESSION_FULL)
-        device = {"device_type": device_type, "user_agent": user_agent}
-        commands = await _joining(info, session, seat, {name: text for name, text in device.items() if text})
-        ended = InvalidInputError(field="sessionId", message=ENDED) if _has_ended(session) else None
-        given = SessionRefInput(session_id=session.ref)
-        outcome = await submit(info, given, *commands, success=LeaseSuccess, checks=[ended])
+        given = Joining(session_id=session.ref, device_type=device_type, user_agent=user_agent)
+        commands = await _joining(info, session, seat, given)
+        checks = [
+            _refusal(ENDED) if _has_ended(session) else None,
+            _refusal(SESSION_FULL) if seat is not None and seat.state is ClaimState.WAITING else None,
+        ]
+        outcome = await submit(info, given, *commands, success=LeaseSuccess, checks=checks)
         if (why_not := _why_not_joined(outcome)) is not None:
             return _not_joined(why_not)
         attendance = VirtualAttendanceType.of(done(outcome).claimed)
@@ -218,7 +230,7 @@ class Mutations:
             commands = [Stage(kind=PoolKind.STREAM, claim_id=last.id, facts={LATE_LEAVE: None}, done_facts={})]
         elif last is not None and session is not None:
             commands = await _leaving(info, session, last)
-        never = None if commands else InvalidInputError(field="sessionId", message=NOT_THERE)
+        never = None if commands else _refusal(NOT_THERE)
         given = SessionRefInput(session_id=strawberry.ID(session_id))
         outcome = await submit(info, given, *commands, success=LeaseSuccess, checks=[never])
         if isinstance(outcome, InvalidInputError):
@@ -247,6 +259,10 @@ def _has_ended(session: Pool) -> bool:
     return ends_at is not None and moment(ends_at) <= session.as_of
 
 
+def _refusal(message: str) -> InvalidInputError:
+    return InvalidInputError(field="sessionId", message=message)
+
+
 def _not_joined(message: str) -> JoinVirtualSessionResponse:
     return JoinVirtualSessionResponse(success=False, attendance=None, message=message)
 
@@ -267,7 +283,7 @@ async def _watched(info: Info, stream: str, holder: str) -> list[Claim]:
     return [claim for claim in claims if claim.pool_id == stream and claim.subject]
 
 
-async def _joining(info: Info, session: Pool, seat: Claim | None, facts: Json) -> list[Command]:
+async def _joining(info: Info, session: Pool, seat: Claim | None, given: Joining) -> list[Command]:
     """A place in the stream, which comes with the first session that is watched, and a seat in this one."""
     stream, holder = _stream(session), logged_in(info)
     watched = await _watched(info, stream, holder)
@@ -276,6 +292,7 @@ async def _joining(info: Info, session: Pool, seat: Claim | None, facts: Json) -
     # A client that joins, not out of its offline queue, without having left: that leave was lost, or is in the queue.
     unfinished = last is not None and last.state in (ClaimState.HELD, ClaimState.EXPIRED)
     late = {LATE_LEAVE: True} if unfinished and header_key_of(info) is None else {}
+    device = {"device_type": given.device_type, "user_agent": given.user_agent}
     commands: list[Command] = []
     if await info.context.reads.find_pool(stream) is None:
         commands.append(_unlimited(session))
@@ -290,7 +307,7 @@ async def _joining(info: Info, session: Pool, seat: Claim | None, facts: Json) -
             exclusive=f"{stream}\n{holder}\n{session.ref}",
             ttl_seconds=LEASE_SECONDS,
             needs_pool_id=registration_pool(session),
-            facts=facts | late,
+            facts={name: text for name, text in device.items() if text} | late,
             reason=LedgerReason.JOIN,
         )
     )

@@ -10,7 +10,7 @@ from capacity_gateway.domains import sessions
 from capacity_gateway.domains.sessions import JoinSessionInput, SessionRefInput
 from capacity_gateway.dropin.legacy import Refused, done, found, logged_in
 from capacity_gateway.kernel.context import Info
-from capacity_gateway.kernel.outcomes import InsufficientCapacityError, NotEligibleError, PoolClosedError
+from capacity_gateway.kernel.outcomes import InsufficientCapacityError, NotEligibleError, NotFoundError, PoolClosedError
 from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, moment, moment_or_none
 from capacity_gateway.kernel.vocabulary import PoolKind
 
@@ -152,9 +152,10 @@ class Mutations:
         holder = logged_in(info)
         pool = await found(info, KIND, input.session_id, "Session")
         claim = await info.context.reads.last_claim(pool.id, holder)
+        never = None
         if claim is None or claim.confirmed_at is None:
-            raise Refused(404, "No active RSVP found for this session")
-        outcome = done(await sessions.leave(info, SessionRefInput(session_id=pool.ref)))
+            never = NotFoundError(message="No active RSVP found for this session", ref=pool.ref)
+        outcome = done(await sessions.leave(info, SessionRefInput(session_id=pool.ref), checks=[never]))
         message = "RSVP was cancelled before" if outcome.replayed else "RSVP cancelled"
         return CancelSessionRsvpResponse(success=True, message=message)
 

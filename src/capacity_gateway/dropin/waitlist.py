@@ -15,7 +15,9 @@ from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.outcomes import (
     HoldExpiredError,
     InsufficientCapacityError,
+    InvalidInputError,
     NotEligibleError,
+    NotFoundError,
     OfferUnavailableError,
     PoolSuccess,
     QuotaBelowUseError,
@@ -507,11 +509,13 @@ class Mutations:
         holder = logged_in(info)
         pool = await found(info, KIND, input.session_id, "Session")
         entry = await _entry(info, pool, holder)
+        needless = None
         if entry is None or entry.status not in (WaitlistStatus.WAITING, WaitlistStatus.OFFERED):
-            await _refuse_while_seats_are_free(info, pool)
+            needless = await _needless(info, pool)
         override = input.priority_tier_override
         tier = WaitlistTier.__members__.get((override or "").upper())
-        outcome = await sessions.join(info, JoinSessionInput(session_id=pool.ref, tier=tier), only_queue=True)
+        given = JoinSessionInput(session_id=pool.ref, tier=tier)
+        outcome = await sessions.join(info, given, only_queue=True, checks=[needless])
         if isinstance(outcome, NotEligibleError):
             raise Refused(403, "You must be registered for this event to join the waitlist")
         if done(outcome).claimed.state is ClaimState.CONFIRMED:
@@ -535,11 +539,14 @@ class Mutations:
     async def leave_waitlist(self, info: Info, input: LeaveWaitlistInput) -> WaitlistLeaveResponseType:  # noqa: A002
         """Give up a wait or an offer. Twice is once."""
         holder = logged_in(info)
-        entry = await _entry(info, await found(info, KIND, input.session_id, "Session"), holder)
+        pool = await found(info, KIND, input.session_id, "Session")
+        entry = await _entry(info, pool, holder)
+        commands, never = [], None
         if entry is None or entry.status in (WaitlistStatus.ACCEPTED, WaitlistStatus.EXPIRED):
-            raise Refused(404, "Not on waitlist")
-        if entry.status in (WaitlistStatus.WAITING, WaitlistStatus.OFFERED):  # what came later is no wait
-            done(await sessions.leave(info, SessionRefInput(session_id=strawberry.ID(input.session_id))))
+            never = NotFoundError(message="Not on waitlist", ref=pool.ref)
+        else:  # the entry, and nothing that came later, such as a seat
+            commands = [Release(kind=KIND, claim_id=entry.id, reason=LedgerReason.LEAVE, done_facts={})]
+        done(await submit(info, input, *commands, success=PoolSuccess, checks=[never]))
         return WaitlistLeaveResponseType(success=True, message="You have left the waitlist")
 
     @strawberry.mutation
@@ -548,9 +555,10 @@ class Mutations:
         holder = logged_in(info)
         pool = await found(info, KIND, input.session_id, "Session")
         claim = await info.context.reads.last_claim(pool.id, holder)
-        outcome: Any = OfferUnavailableError()
-        if claim is not None and info.context.offers.holds(input.join_token, info.context.caller.tenant, claim):
-            outcome = await sessions.accept(info, SessionRefInput(session_id=pool.ref))
+        tenant = info.context.caller.tenant
+        holds = claim is not None and info.context.offers.holds(input.join_token, tenant, claim)
+        wrong = None if holds else OfferUnavailableError()
+        outcome = await sessions.accept(info, SessionRefInput(session_id=pool.ref), checks=[wrong])
         if isinstance(outcome, OfferUnavailableError | HoldExpiredError):
             return WaitlistAcceptOfferResponseType(success=False, message=NO_OFFER, session_id=pool.ref)
         done(outcome)
@@ -669,13 +677,16 @@ async def _claim_on_waitlist(info: Info, pool: Pool, holder: str) -> tuple[Claim
     return Claim.decode(rows[0]), WaitlistStatus(rows[0]["status"])
 
 
-async def _refuse_while_seats_are_free(info: Info, pool: Pool) -> None:
+async def _needless(info: Info, pool: Pool) -> InvalidInputError | None:
+    """Why nobody needs to wait."""
     if pool.queue is None:
-        raise Refused(400, "This session has no waitlist")
+        return InvalidInputError(field="sessionId", message="This session has no waitlist")
     seats = await _seats(info, pool)
-    if seats["is_available"]:
-        spots = "" if pool.quota is None else f"{seats['available_spots']} "
-        raise Refused(400, f"Session has {spots}available spots. No need to join waitlist.")
+    if not seats["is_available"]:
+        return None
+    spots = "" if pool.quota is None else f"{seats['available_spots']} "
+    message = f"Session has {spots}available spots. No need to join waitlist."
+    return InvalidInputError(field="sessionId", message=message)
 
 
 async def _seats(info: Info, pool: Pool) -> dict[str, Any]:

@@ -36,7 +36,7 @@ BEGIN
     IF v.code = 'DONE' AND m.verb = 'hold' AND c.state = 'held' AND NOT c.offered THEN
         v.claim.expires_at := greatest(
             c.expires_at, at + make_interval(secs => coalesce(m.ttl_seconds, p.hold_seconds)));
-        v.claim.facts := c.facts || coalesce(m.facts, '{}');
+        v.claim.facts := jsonb_strip_nulls(c.facts || coalesce(m.facts, '{}'));
     END IF;
     IF c.id IS NULL AND m.mind_lapse THEN
         SELECT l INTO v.claim FROM capacity.claim AS l
