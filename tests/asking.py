@@ -67,12 +67,12 @@ def resize(quota: int | None = None, pool: str = POOL, **more: Any) -> Json:
 
 def close(pool: str = POOL) -> Json:
     """Let nobody in."""
-    return _of_pool("close", pool)
+    return _of_pool("close", pool) | {"reason": "CLOSE"}
 
 
 def reopen(pool: str = POOL) -> Json:
     """Let people in again."""
-    return _of_pool("open", pool)
+    return _of_pool("open", pool) | {"reason": "OPEN"}
 
 
 def expire(pool: str = POOL) -> Json:

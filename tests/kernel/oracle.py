@@ -155,12 +155,13 @@ class Oracle:
         return [name for name, c in expired.items() if (c.holder, c.pool) == (holder, pool)]
 
     def step(self, **command: Any) -> str:
-        """Do one command, and count a version in every pool that it changes by a number."""
+        """Do one command, and count a version in every pool that it governs or changes by a number."""
         before = self.numbers()
         of_claim = command.get("claim_id") or command.get("outside_pool_id")
         code = self.claim(self.find(command), **command) if of_claim else self.govern(**command)
         for name, now in self.numbers().items():
-            self.pools[name].version += (now[0] or 0, *now[1:3]) != (before[name][0] or 0, *before[name][1:3])
+            governs = command["verb"] in ("resize", "close", "open") and name == command["pool_id"] and code == "OK"
+            self.pools[name].version += governs or now[:3] != before[name][:3]
         return code
 
     def govern(self, *, verb: str, pool_id: str, quota: int | None = None, **more: Any) -> str:

@@ -119,13 +119,34 @@ async def test_an_unlimited_quota_counts_as_nothing(database: Database) -> None:
     assert (changes(limited), numbers(limited)["quota"]) == ([(2, 7, 0, 0)], 7)
 
 
-async def test_how_far_a_pool_oversells_changes_without_an_entry(database: Database) -> None:
-    """The ledger knows quotas and uses; how far beyond is allowed is neither."""
+async def test_what_governs_a_pool_is_an_entry_with_its_note(database: Database) -> None:
+    """Also where it moves no number; done already it is none."""
+    await ask(database, define(0))
+    asked = [resize(unlimited=True), close(), close(), reopen(), resize(0), resize(0)]
+
+    outcomes = [await ask_one(database, command | {"actor": "olga", "note": "why"}) for command in asked]
+
+    assert [changes(outcome) for outcome in outcomes] == [
+        [(1, 0, 0, 0)],
+        [(2, 0, 0, 0)],
+        [],
+        [(3, 0, 0, 0)],
+        [(4, 0, 0, 0)],
+        [],
+    ]
+    entries = [entry for outcome in outcomes for entry in outcome["entries"]]
+    assert [entry["reason"] for entry in entries] == ["QUOTA_CHANGE", "CLOSE", "OPEN", "QUOTA_CHANGE"]
+    assert [entry["quota_after"] for entry in entries] == [None, None, None, 0]
+    assert {(entry["actor"], entry["note"]) for entry in entries} == {("olga", "why")}
+
+
+async def test_how_far_a_pool_oversells_is_an_entry_that_moves_no_number(database: Database) -> None:
+    """The ledger sums up quotas and uses; how far beyond is allowed is neither."""
     await ask(database, define(10))
 
     changed, within, beyond = await ask(database, resize(oversell_max=2), take("a", 12), take("b", 1))
 
-    assert (changed["code"], changed["entries"]) == ("OK", [])
+    assert changes(changed) == [(1, 0, 0, 0)]
     assert (within["code"], within["detail"]["overbooked_by"]) == ("OK", 2)
     assert beyond["code"] == "INSUFFICIENT"
 

@@ -85,6 +85,7 @@ class Close(PoolCommand):
     """Let nobody in any more; giving back still works."""
 
     verb = "close"
+    reason: LedgerReason = LedgerReason.CLOSE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,7 @@ class Open(PoolCommand):
     """Let people in again."""
 
     verb = "open"
+    reason: LedgerReason = LedgerReason.OPEN
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,11 @@ class LedgerReason(Enum):
     """Why a pool changed."""
 
     QUOTA_CHANGE = "QUOTA_CHANGE"
-    """The quota was raised, lowered or lifted."""
+    """The quota, or how far it may be exceeded, was raised, lowered or lifted."""
+    CLOSE = "CLOSE"
+    """Nobody gets in any more; moves no number."""
+    OPEN = "OPEN"
+    """People get in again; moves no number."""
     RESERVATION_APPROVAL = "RESERVATION_APPROVAL"
     """A director approved a reservation."""
     RESERVATION_CANCELLATION = "RESERVATION_CANCELLATION"

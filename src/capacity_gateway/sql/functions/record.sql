@@ -1,5 +1,5 @@
--- Turns a verdict that changes something into ledger entries: none, one, or for a move one in each pool. `part`
--- numbers them within their request.
+-- Turns a verdict that changes something into ledger entries: none, one, or for a move one in each pool. What governs a
+-- pool is an entry also where it moves no number. `part` numbers them within their request.
 CREATE OR REPLACE FUNCTION capacity.record(
     v capacity.verdict, m capacity.command, at timestamptz, part integer
 ) RETURNS capacity.recorded
@@ -17,7 +17,8 @@ BEGIN
     IF m.verb = 'backfill' THEN
         m.effective_at := least(coalesce(m.effective_at, (v.claim).confirmed_at, (v.claim).since), at);
     END IF;
-    IF (v.quota_change, v.held_change, v.confirmed_change) <> (0, 0, 0) AND m.unledgered IS NOT TRUE THEN
+    IF m.verb IN ('resize', 'close', 'open')
+        OR (v.quota_change, v.held_change, v.confirmed_change) <> (0, 0, 0) AND m.unledgered IS NOT TRUE THEN
         posting := capacity.post(v.pool, v, m, CASE
             WHEN m.verb = 'adjust' AND v.held_change + v.confirmed_change < 0 THEN m.other_reason
             ELSE m.reason END, at, part);
