@@ -1,10 +1,12 @@
-"""What a document may ask for: each is parsed and measured once, and the answer is remembered by its text.
+"""Documents: each is parsed, measured, validated and compiled once, and remembered by its text.
 
-The measure is linear in the document: a fragment is measured once, however often it is spread.
+The measure, of what a document asks for, is linear in it: a fragment is measured once, however often it is spread.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 from cross_web import HTTPException
 from graphql import (
@@ -18,8 +20,18 @@ from graphql import (
     OperationType,
     SelectionNode,
     SelectionSetNode,
+    execute,
     parse,
+    specified_rules,
 )
+from strawberry.execution.is_awaitable import optimized_is_awaitable
+from strawberry.extensions import SchemaExtension
+from strawberry.schema import Schema
+from strawberry.schema.schema import validate_document
+from strawberry.types import ExecutionResult
+from strawberry.utils.await_maybe import await_maybe
+
+from capacity_gateway.selections import NotCompiled, Operation
 
 TOKENS_MAX = 1000
 DEPTH_MAX = 12
@@ -42,16 +54,69 @@ class Measure:
     introspects: bool = False
 
 
-@dataclass(frozen=True)
 class Document:
-    """A document that may be run."""
+    """A document that may be run, with one operation in it."""
 
-    operation: OperationType
-    introspects: bool
+    def __init__(
+        self, schema: Schema, node: DocumentNode, operation: OperationDefinitionNode, measure: Measure
+    ) -> None:
+        self.operation = operation.operation
+        self.name = operation.name.value if operation.name else None
+        self.introspects = measure.introspects
+        self._schema = schema
+        self.node = node
+        self._runs = 0
+
+    @cached_property
+    def errors(self) -> list[GraphQLError]:
+        """What is wrong with it."""
+        errors = validate_document(self._schema._schema, self.node, tuple(specified_rules))  # noqa: SLF001 - as below
+        self._schema._process_errors(errors)  # noqa: SLF001
+        return errors
+
+    @cached_property
+    def _compiled(self) -> Operation | None:
+        try:
+            return Operation(self._schema, self.node)
+        except NotCompiled:
+            return None
+
+    async def execute(
+        self, context: Any, variables: dict[str, Any], extensions: dict[str, Any] | None
+    ) -> ExecutionResult:
+        """The answer to the operation, as Strawberry would give it."""
+        if self.errors:
+            return ExecutionResult(data=None, errors=self.errors)
+        self._runs += 1
+        result = None
+        if self._runs > 1 and self._compiled:  # compiling costs as much as running it a few times
+            result = await self._compiled.execute(context, variables, extensions)
+        return result or await self.by_graphql_core(context, variables, extensions)
+
+    async def by_graphql_core(
+        self, context: Any, variables: dict[str, Any], extensions: dict[str, Any] | None
+    ) -> ExecutionResult:
+        """The same with nothing compiled."""
+        run: Any = execute
+        try:
+            result = await await_maybe(
+                run(
+                    self._schema._schema,  # noqa: SLF001 - Strawberry has no other way to it
+                    self.node,
+                    context_value=context,
+                    variable_values=variables,
+                    is_awaitable=optimized_is_awaitable,
+                    executor_class=self._schema.execution_context_class,
+                    operation_extensions=extensions,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - a value that Python could not read
+            return ExecutionResult(data=None, errors=[GraphQLError(str(error), original_error=error)])
+        return ExecutionResult(data=result.data, errors=result.errors)
 
 
 @lru_cache(maxsize=DOCUMENTS_REMEMBERED)
-def read_document(text: str) -> Document | GraphQLError | HTTPException:
+def read_document(schema: Schema, text: str) -> Document | GraphQLError | HTTPException:
     """Parse and measure a document.
 
     Returns:
@@ -59,14 +124,14 @@ def read_document(text: str) -> Document | GraphQLError | HTTPException:
         it asks for more than it may.
     """
     try:
-        document = parse(text, no_location=True, max_tokens=TOKENS_MAX)
+        node = parse(text, max_tokens=TOKENS_MAX)
     except GraphQLError as error:
         return HTTPException(400, "LIMIT_EXCEEDED") if "tokens" in error.message else error
-    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    operations = [each for each in node.definitions if isinstance(each, OperationDefinitionNode)]
     if len(operations) != 1:
         return HTTPException(400, "BAD_REQUEST")
     (operation,) = operations
-    measure = Measurer(document).measure(operation.selection_set)
+    measure = Measurer(node).measure(operation.selection_set)
     within = (
         measure.depth <= DEPTH_MAX
         and measure.aliases <= ALIASES_MAX
@@ -76,7 +141,29 @@ def read_document(text: str) -> Document | GraphQLError | HTTPException:
     )
     if not within:
         return HTTPException(400, "LIMIT_EXCEEDED")
-    return Document(operation.operation, measure.introspects)
+    return Document(schema, node, operation, measure)
+
+
+class KnownDocuments(SchemaExtension):
+    """Spares Strawberry, which runs what is streamed, to parse and validate a document again."""
+
+    def on_parse(self) -> Iterator[None]:
+        """Take the parsed document."""
+        document = self._document()
+        if document:
+            self.execution_context.graphql_document = document.node
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Take what is wrong with it."""
+        document = self._document()
+        if document:
+            self.execution_context.pre_execution_errors = document.errors
+        yield
+
+    def _document(self) -> Document | None:
+        known = read_document(self.execution_context.schema, self.execution_context.query or "")
+        return known if isinstance(known, Document) else None
 
 
 class Measurer:

@@ -107,9 +107,10 @@ class Endpoint(GraphQL[Context, None]):
             header_key=header_key,
         )
 
-    async def execute_single(self, *args: Any, **kwargs: Any) -> ExecutionResult:
+    async def execute_single(self, *_: Any, **kwargs: Any) -> ExecutionResult:
         """Execute what may be executed, and give back the connection that was read from."""
-        document = read_document(kwargs["request_data"].query)
+        data: GraphQLRequestData = kwargs["request_data"]
+        document = read_document(schema(), data.query or "")
         if isinstance(document, GraphQLError):
             return ExecutionResult(data=None, errors=[document])
         if isinstance(document, HTTPException):
@@ -121,8 +122,10 @@ class Endpoint(GraphQL[Context, None]):
             document.operation is OperationType.MUTATION and by_get
         ):
             raise HTTPException(405, "METHOD_NOT_ALLOWED")
+        if data.operation_name is not None and data.operation_name != document.name:
+            raise HTTPException(400, "BAD_REQUEST")
         try:
-            return await super().execute_single(*args, **kwargs)
+            return await document.execute(kwargs["context"], data.variables or {}, data.extensions)
         finally:
             await kwargs["context"].close()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import strawberry
 from graphql import GraphQLError, build_ast_schema, parse, print_schema, visit
-from strawberry.extensions import FieldExtension, ParserCache, ValidationCache
+from strawberry.extensions import FieldExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.tools import merge_types
@@ -18,7 +18,7 @@ from strawberry.types import get_object_definition
 from strawberry.types.scalar import ScalarDefinition
 
 from capacity_gateway.descriptions import describe
-from capacity_gateway.documents import DOCUMENTS_REMEMBERED
+from capacity_gateway.documents import KnownDocuments
 from capacity_gateway.dropin.legacy import OldForm
 from capacity_gateway.federation import Plain, Schema, entities, take_over
 from capacity_gateway.kernel.errors import Busy
@@ -164,10 +164,7 @@ def build(modules: list[ModuleType]) -> Schema:
         subscription=merged("Subscription", roots(modules, "Subscriptions")),
         types=entities(modules),
         config=StrawberryConfig(scalar_map={datetime: DATE_TIME}, disable_field_suggestions=True),
-        extensions=[
-            lambda: ParserCache(maxsize=DOCUMENTS_REMEMBERED),
-            lambda: ValidationCache(maxsize=DOCUMENTS_REMEMBERED),
-        ],
+        extensions=[KnownDocuments],
         execution_context_class=EventExecutor,
         federation_version="2.7",
     )
