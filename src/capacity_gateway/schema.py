@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import orjson
 import strawberry
 from graphql import GraphQLError, build_ast_schema, parse, print_schema, visit
 from strawberry.extensions import FieldExtension
@@ -66,6 +67,8 @@ def read_datetime(value: object) -> datetime:
 
 def write_datetime(time: datetime) -> str:
     """A point in time as callers get it: with microseconds and an offset, always."""
+    if time.microsecond and time.tzinfo is UTC:
+        return orjson.dumps(time)[1:-1].decode()  # the same text in a third of the time
     return time.isoformat(timespec="microseconds")
 
 

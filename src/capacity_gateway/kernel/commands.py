@@ -1,9 +1,10 @@
 """What can be asked of the kernel. A command is plain data; `capacity.apply` in SQL decides it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, cast
 
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
@@ -33,8 +34,16 @@ class Command:
 
     def fields(self) -> dict[str, Any]:
         """The command as `capacity.command` in SQL names its fields, without what is unset."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("local")}
-        return {"verb": self.verb} | {name: value for name, value in given.items() if value is not None}
+        given = {
+            name: value for name in _sent(cast(Hashable, type(self))) if (value := getattr(self, name)) is not None
+        }
+        return {"verb": self.verb} | given
+
+
+@cache
+def _sent(command: Hashable) -> list[str]:
+    """The names of the fields of a command that go to the database."""
+    return [each.name for each in fields(cast(Any, command)) if not each.metadata.get("local")]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,8 @@ class LedgerEntry:
     @classmethod
     def decode(cls, row: Json) -> Self:
         """The entry of a `capacity.ledger` row, with the claim's title as `subject_title` where it is known."""
+        recorded_at, effective_at = row["recorded_at"], row["effective_at"]
+        recorded = moment(recorded_at)
         available_after = None
         if row["quota_after"] is not None:
             available_after = row["quota_after"] - row["held_after"] - row["confirmed_after"]
@@ -79,8 +81,8 @@ class LedgerEntry:
             note=row["note"],
             actor=row["actor"],
             idempotency_key=row["idempotency_key"],
-            effective_at=moment(row["effective_at"]),
-            recorded_at=moment(row["recorded_at"]),
+            effective_at=recorded if effective_at == recorded_at else moment(effective_at),
+            recorded_at=recorded,
             hash=row["hash"],
             pool_id=row["pool_id"],
         )

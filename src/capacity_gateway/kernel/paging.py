@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 import strawberry
@@ -11,6 +11,7 @@ import strawberry
 from capacity_gateway.kernel.errors import BadUserInput
 
 LARGEST_PAGE = 100
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 Node = TypeVar("Node")
 Key = Sequence[str | int]
@@ -59,6 +60,11 @@ def page_size(first: int) -> int:
     return first
 
 
+def write_cursor(key: Key) -> str:
+    """A key as a cursor."""
+    return binascii.b2a_base64(orjson.dumps(key), newline=False).translate(URL_SAFE).decode()
+
+
 def read_cursor(after: str | None, *types: type) -> list[str | int | None]:
     """The key that a cursor stands for, one value for each type; all None without one.
 
@@ -82,12 +88,10 @@ def connect(
     *,
     first: int,
     after: str | None,
+    edge: Callable[..., Any] = Edge,
 ) -> Connection[Node]:
     """A page of at most `first` out of `nodes`, which were asked for with one more to see if there is more."""
-    edges = [
-        Edge(cursor=base64.urlsafe_b64encode(orjson.dumps(list(key(node)))).decode(), node=node)
-        for node in nodes[:first]
-    ]
+    edges = [edge(cursor=write_cursor(key(node)), node=node) for node in nodes[:first]]
     return Connection(
         edges=edges,
         page_info=PageInfo(

@@ -54,12 +54,14 @@ class Reads:
 
     async def close(self) -> None:
         """Give the connection back; what is read afterwards is of a new snapshot."""
+        self._until = None  # a subscription may read again in an hour
+        if self._connection is None and not self._lost and not self._loaders:  # nothing has been read
+            return
         with suppress(*CONNECTION_LOST):
             if self._lost and self._connection is not None:
                 self._connection.terminate()
         self._connection = None
         self._lost = False
-        self._until = None  # a subscription may read again in an hour
         self._nodes = 0
         self._unsettled = set()
         self._loaders.clear()
@@ -331,9 +333,7 @@ def ledger_page(
         else (lambda entry: (entry.recorded_at.isoformat(), entry.pool_id, entry.version)),
         first=first,
         after=after,
+        edge=LedgerEdge,
     )
-    return LedgerConnection(
-        edges=[LedgerEdge(cursor=edge.cursor, node=edge.node) for edge in page.edges],
-        page_info=page.page_info,
-        total_count=total_count,
-    )
+    edges: list[Any] = page.edges
+    return LedgerConnection(edges=edges, page_info=page.page_info, total_count=total_count)

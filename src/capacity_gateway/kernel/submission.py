@@ -202,21 +202,25 @@ async def governed(info: Info, kind: PoolKind, ref: str, *, field: str = "ref") 
 
 def fingerprint(given: Any, actor: str | None) -> str:
     """SHA-256 in hex of what was asked and by whom: the fields that differ from their defaults, without the key."""
-    asked = {
-        field.name: getattr(given, field.name)
-        for field in dataclasses.fields(given)
-        if field.name != "idempotency_key" and getattr(given, field.name) != field.default
-    }
+    defaults = _defaults(cast(Hashable, type(given)))
+    asked = {name: value for name, default in defaults if (value := getattr(given, name)) != default}
     return hashlib.sha256(json.dumps([actor, asked], sort_keys=True, default=str).encode()).hexdigest()
+
+
+@cache
+def _defaults(input_type: Hashable) -> list[tuple[str, Any]]:
+    """The names and defaults of an input type's fields but for the key."""
+    fields = dataclasses.fields(cast(Any, input_type))
+    return [(field.name, field.default) for field in fields if field.name != "idempotency_key"]
 
 
 def unfit_texts(given: Any) -> Iterator[InvalidInputError]:
     """The refusals of an input's ids that are no ids and texts that are no texts."""
     for name, is_an_id in _texts(cast(Hashable, type(given))).items():
         value = getattr(given, name)
-        field = to_camel_case(name)
         if not isinstance(value, str):
             continue
+        field = to_camel_case(name)
         if is_an_id and not is_id(value):
             yield InvalidInputError(field=field, message=f"{field} must be 1 to {LONGEST_ID} printable characters")
         elif not is_an_id and not is_text(value):
