@@ -104,8 +104,8 @@ class Memory:
     def answer(self) -> None:
         """Say it again, from now on, instead of asking the database. Reading the JSON stays the gateway's work."""
 
-        async def apply(*_: Any, **__: Any) -> list[str]:
-            return self.outcomes
+        async def apply(_: Database, __: str, commands: str, **___: Any) -> list[str]:
+            return self.outcomes * commands.count('"verb":')  # one for each command of the batch
 
         async def rows(_: Reads, query: str, **__: Any) -> list[tuple[str, Any]]:
             return [(key, orjson.loads(value)) for key, value in self.rows[query]]
@@ -253,7 +253,9 @@ async def serve(socket: str) -> None:
     """Serve over a Unix socket's address file until told to stop; what to send is written beside it."""
     async with subject() as gateway:
         server = uvicorn.Server(
-            uvicorn.Config(gateway.app, port=0, log_level="warning", access_log=False, lifespan="off")
+            uvicorn.Config(
+                gateway.app, port=0, interface="asgi3", log_level="warning", access_log=False, lifespan="off"
+            )
         )
         serving = asyncio.create_task(server.serve())
         while not server.started:
@@ -338,7 +340,7 @@ def main() -> None:
     for name, values in found.items():
         median = statistics.median(values)
         ratio = f"  {median / base:5.2f} x bare" if base else ""
-        print(f"{name:10} {median:8.1f} us ({min(values):.1f} to {max(values):.1f}){ratio}")  # noqa: T201
+        print(f"{name:10} {median:8.1f} us ({min(values):.1f} to {max(values):.1f}){ratio}")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,13 @@ from capacity_gateway.kernel.errors import Busy, Forbidden
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
+from capacity_gateway.offers import Offers
+from capacity_gateway.settings import Settings
 
 TIME = "2026-11-24T07:30:00.5+00:00"
 KINDS = [kind.value for kind in PoolKind]
 Row = dict[str, Any]
+SETTINGS = Settings(jwt_secret="a secret for tests, 32 bytes or more")  # noqa: S106 - of nothing
 
 
 def pool_row(random: Random, pool_id: str) -> Row:
@@ -206,5 +209,6 @@ def context(seed: str) -> Context:
         capacity=capacity,
         reads=RowsInMemory(seed, capacity),
         feed=Feed(database, capacity),
+        offers=Offers(SETTINGS),
         lease_seconds=45,
     )

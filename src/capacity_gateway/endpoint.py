@@ -18,7 +18,7 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.types import ExecutionResult
 
 from capacity_gateway import graphiql
-from capacity_gateway.documents import read_document
+from capacity_gateway.documents import Document, read_document
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.context import Caller, Context
 from capacity_gateway.kernel.database import Database
@@ -27,6 +27,7 @@ from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import Login, demo_tokens
 from capacity_gateway.offers import Offers
+from capacity_gateway.persisted import PersistedDocuments
 from capacity_gateway.schema import schema
 from capacity_gateway.settings import LOOPBACK, Settings
 
@@ -40,6 +41,8 @@ REASONS = {
     "LIMIT_EXCEEDED": "The document asks for more than it may",
     "METHOD_NOT_ALLOWED": "Queries by GET or POST, mutations by POST, subscriptions by WebSocket or at /graphql/stream",
     "NOT_FOUND": "There is nothing here",
+    "PERSISTED_QUERY_NOT_FOUND": "PersistedQueryNotFound",  # Apollo's clients look for this text too
+    "QUERY_NOT_IN_SAFELIST": "Only documents that are known beforehand are run here",
     "PAYLOAD_TOO_LARGE": "The body must not exceed 64 KB",
     "UNSUPPORTED_MEDIA_TYPE": "The body must be application/json",
 }
@@ -62,6 +65,7 @@ class Endpoint(GraphQL[Context, None]):
         self._feed = feed
         self.login = Login(settings)
         self._offers = Offers(settings)
+        self._persisted = PersistedDocuments(settings.trusted_documents)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, in GraphQL's own form."""
@@ -81,6 +85,10 @@ class Endpoint(GraphQL[Context, None]):
         context = await self.get_context(request, Response())
         result = await self._execute(given, context, by_get=False)
         return respond(await self.process_result(request, result), answer_type(request))
+
+    def should_render_graphql_ide(self, request: Any) -> bool:
+        """Whether a browser has come for GraphiQL; not where a document is named."""
+        return "extensions" not in request.query_params and super().should_render_graphql_ide(request)
 
     def is_request_allowed(self, request: Any) -> bool:
         """GET and POST are."""
@@ -116,6 +124,12 @@ class Endpoint(GraphQL[Context, None]):
             header_key=header_key,
         )
 
+    def document(self, text: str) -> Document | GraphQLError | HTTPException:
+        """What a text is: `read_document`'s answer, where it may be run."""
+        if not self._persisted.trusts(text):
+            return HTTPException(400, "QUERY_NOT_IN_SAFELIST")
+        return read_document(schema(), text)
+
     async def execute_single(self, *_: Any, **kwargs: Any) -> ExecutionResult:
         """Execute what Strawberry's view has been asked for."""
         by_get = kwargs["request_adapter"].method == "GET"
@@ -123,7 +137,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def _execute(self, given: GraphQLRequestData, context: Context, *, by_get: bool) -> ExecutionResult:
         """Execute what may be executed, and give back the connection that was read from."""
-        document = read_document(schema(), given.query or "")
+        document = self.document(given.query or "")
         if isinstance(document, GraphQLError):
             return ExecutionResult(data=None, errors=[document])
         if isinstance(document, HTTPException):
@@ -164,8 +178,8 @@ class Endpoint(GraphQL[Context, None]):
             data = dict(request.query_params)
             for name in ("variables", "extensions"):
                 data[name] = read_object(data[name].encode()) if data.get(name) else None
-        query, variables = data.get("query"), data.get("variables")
-        operation_name, extensions = data.get("operationName"), data.get("extensions")
+        operation_name, variables, extensions = (data.get(n) for n in ("operationName", "variables", "extensions"))
+        query = self._persisted.text(data.get("query"), extensions)
         texts = isinstance(query, str) and query and isinstance(operation_name, str | None)
         if not texts or not isinstance(variables, dict | None) or not isinstance(extensions, dict | None):
             raise HTTPException(400, "BAD_REQUEST")

@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     idempotency_days: int = Field(default=30, ge=1)
     """How long refusals are kept, in days. What was done keeps its key and its answer for ever."""
     deadline_seconds: float = Field(default=3.0, gt=0)
+    trusted_documents: Path | None = None
+    """A folder of .graphql files, or a JSON file of documents by the SHA-256 of their texts: then no others are run."""
     production: bool = False
     """No introspection, no GraphiQL, no secret made up on the spot."""
 

@@ -22,7 +22,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.types.execution import PreExecutionError
 
-from capacity_gateway.documents import Document, read_document
+from capacity_gateway.documents import Document
 from capacity_gateway.endpoint import (
     BODY_BYTES_MAX,
     Endpoint,
@@ -39,7 +39,6 @@ from capacity_gateway.kernel.context import Caller, Context
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.feed import Feed
-from capacity_gateway.schema import schema
 from capacity_gateway.settings import Settings
 
 OPERATIONS_MAX = 50  # on a socket at a time
@@ -178,7 +177,7 @@ class StreamingEndpoint(Endpoint):
 
     async def answers(self, given: GraphQLRequestData, asking: Asking) -> AsyncGenerator[Answer, None]:
         """The answers to an operation, one for a query or a mutation; one without data where it was not begun."""
-        document = read_document(schema(), given.query or "")
+        document = self.document(given.query or "")
         if isinstance(document, HTTPException):
             yield {"errors": [refusal(document)]}
             return
@@ -242,7 +241,7 @@ class StreamingEndpoint(Endpoint):
         self._check_origin(request)
         self.is_request_allowed(request)
         given = await self.parse_http_body(self.request_adapter_class(request))
-        document = read_document(schema(), given.query or "")
+        document = self.document(given.query or "")
         if isinstance(document, Document) and document.operation is OperationType.MUTATION and request.method == "GET":
             raise HTTPException(405, "METHOD_NOT_ALLOWED")
         return given
