@@ -28,4 +28,5 @@ class Offers:
 
     def holds(self, token: str, tenant: str, claim: Claim) -> bool:
         """Whether a token is that of an offer."""
-        return hmac.compare_digest(token.encode(), (self.token(tenant, claim) or "").encode()) and token != ""
+        right = self.token(tenant, claim)
+        return right is not None and hmac.compare_digest(token.encode(), right.encode())
