@@ -145,11 +145,12 @@ class Writer:
             size = self._random.randrange(3)
             return [self._present(type_.of_type, wrong, depth + 1) for _ in range(size)]
         if is_input_object_type(type_):
-            return {
+            given = {
                 name: self._present(field.type, wrong, depth + 1)
                 for name, field in type_.fields.items()
                 if is_required_input_field(field) or (self._random.random() < 0.5 and depth < 2)
             }
+            return given | {"unknown": 1} if self._random.random() < wrong else given
         if is_enum_type(type_):
             return self._random.choice(list(type_.values))
         return self._random.choice(LEAVES.get(type_.name, ["x", "bad"]))

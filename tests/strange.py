@@ -7,6 +7,7 @@ class, values that are yet to come, lists that are none. The same seed makes the
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Generator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from random import Random
@@ -260,8 +261,13 @@ class Outer:
 class Around(FieldExtension):
     """Does something before and after."""
 
+    def map_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Changes what a resolver is given."""
+        inner = kwargs.get("inner")
+        return kwargs | {"inner": replace(inner, word=f"{inner.word}!")} if inner else kwargs
+
     async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info[World, None], **given: Any) -> Any:
-        """Counts."""
+        """Notes when it begins and ends."""
         info.context.log.append(f"before {given}")
         value = await next_(source, info, **given)
         info.context.log.append("after")

@@ -1,18 +1,22 @@
 """Compiled selections answer as graphql-core does, byte for byte, whatever the document, the variables and values."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from random import Random
 from typing import Any
 
 import orjson
+import pytest
+from graphql import parse
 from strawberry.schema import Schema
 
 import memory
 from capacity_gateway.documents import Document, read_document
 from capacity_gateway.schema import schema as schema_of_the_gateway
 from capacity_gateway.selections import NotCompiled, Operation
+from conftest import Gateway
 from documenting import Writer
 from strange import World, strange_schema
 
@@ -79,9 +83,11 @@ async def compare(
             assert log(other) == log(one)
             count["errors"] += bool(expected.errors)
             count["null"] += expected.data is None
+    gc.collect()
     return count
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # what is cancelled before it began, by both
 async def test_whatever_is_strange_is_answered_alike() -> None:
     """Values of every kind, right and wrong, under documents of every kind, with variables of every kind."""
     numbers = iter(range(10**9))
@@ -100,3 +106,82 @@ async def test_the_gateways_own_schema_is_answered_alike() -> None:
 
     assert count["not run"] < count["cases"] / 10
     assert count["errors"] > count["cases"] / 10
+
+
+MANY = " ".join(f"a{number}: __typename" for number in range(501))
+LEFT = [
+    "mutation { count other: count }",
+    "{ __schema { queryType { name } } }",
+    '{ __type(name: "Node") { name } }',
+    f"{{ node {{ {MANY} }} }}",
+]
+"""Several changes, which come one after the other; questions about the schema; more fields than are compiled."""
+
+
+@pytest.mark.parametrize("text", LEFT)
+async def test_some_operations_are_left_to_graphql_core(text: str) -> None:
+    """Nothing is done of them: no resolver is called twice."""
+    world = World("left", 0.0)
+
+    assert await Operation(strange_schema(), parse(text)).execute(world, {}, None) is None
+    assert world.log == []
+
+
+async def test_a_document_is_compiled_when_it_comes_again() -> None:
+    """One that comes once, as those with values written into them do, is not worth it."""
+    schema = strange_schema()
+    document = read_document(schema, "{ named { id } }")
+    assert isinstance(document, Document)
+
+    for compiled_by_now in (False, True, True):
+        result = await document.execute(World("again", 0.0), {}, None)
+        assert (result.errors, "_compiled" in vars(document)) == (None, compiled_by_now)
+
+
+POOL = "pool { id kind ref title quota held confirmed available version openedAt waitlist { waiting } }"
+SAME_AGAIN = [
+    "{ competitions(first: 2) { edges { cursor node { id name pool { available } } } pageInfo { hasNextPage } } }",
+    f"{{ pools(kind: EVENT, first: 3) {{ edges {{ node {{ {POOL[7:-2]} }} }} }} }}",
+    """query ($ref: ID!) { capacity(kind: EVENT, ref: $ref) { available mine { state } ledger(first: 3) { totalCount
+       edges { cursor node { version change reason actor recordedAt pool { title } } } } } }""",
+    "query ($ref: ID!) { capacityEvent(id: $ref) { id name pool { held } sessions { id } stream { id } } }",
+    "query ($ref: ID!) { a: capacity(kind: EVENT, ref: $ref) { version } b: capacity(kind: EVENT, ref: $ref) { id } }",
+    '{ capacity(kind: EVENT, ref: "nowhere") { id } }',
+    "query ($ref: ID!) { capacity(kind: EVENT, ref: $ref) { reconciliation { isAccurate pool { id } } } }",
+    '{ ledgerActivity(first: 2, after: "nonsense") { totalCount } }',
+]
+"""Queries that answer the same as long as nothing changes."""
+
+
+@pytest.mark.parametrize("text", SAME_AGAIN)
+async def test_over_the_real_database_the_second_answer_is_the_first(gateway: Gateway, text: str) -> None:
+    """The first is graphql-core's, the second is the compiled one."""
+    admin = gateway.login("ada", "admin")
+    create = 'mutation { createEvent(input: {id: "e", name: "E", quota: 3}) { __typename } }'
+    register = 'mutation { register(input: {eventId: "e"}) { __typename } }'
+    for document in (create, register):
+        await gateway.send(document, headers=admin)
+    read_document.cache_clear()
+    given = {"ref": "e"} if "$ref" in text else {}
+
+    first, second = [await gateway.post(text, given, admin) for _ in range(2)]
+
+    assert second == first
+    assert read_document.cache_info().hits == 1
+
+
+async def test_a_mutation_sent_again_is_answered_alike(gateway: Gateway) -> None:
+    """By graphql-core the first time and compiled the second, with the same numbers, entries and places."""
+    admin = gateway.login("ada", "admin")
+    await gateway.send('mutation { createEvent(input: {id: "e", name: "E", quota: 3}) { __typename } }', headers=admin)
+    text = f"""mutation ($input: RegisterInput!) {{ register(input: $input) {{
+      __typename
+      ... on RegistrationSuccess {{ registration {{ id status ticketCode event {{ name }} }} {POOL}
+        entries {{ id version change reason availableAfter hash pool {{ id }} }} }}
+      ... on CapacityError {{ code message retry }} }} }}"""
+    given = {"input": {"eventId": "e", "idempotencyKey": "once"}}
+
+    first, second = [await gateway.send(text, given, admin) for _ in range(2)]
+
+    assert first["__typename"] == "RegistrationSuccess"
+    assert second == first
