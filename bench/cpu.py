@@ -97,7 +97,7 @@ class Memory:
             self.rows[query] = [(key, orjson.dumps(value)) for key, value in found]
             return found
 
-        Database.apply, Reads._rows = kept_apply, kept_rows  # type: ignore[method-assign] # noqa: SLF001
+        Database.apply, Reads._rows = kept_apply, kept_rows  # type: ignore[method-assign,assignment] # noqa: SLF001
         yield
         Database.apply, Reads._rows = apply, rows  # type: ignore[method-assign] # noqa: SLF001
 
