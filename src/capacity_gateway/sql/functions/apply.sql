@@ -36,8 +36,14 @@ BEGIN
     locked := capacity.pools_of(p_tenant, batch);
     PERFORM capacity.lock_pools(p_tenant, locked);
     -- Rule 3: this read is a statement of its own, so it sees all that was committed before the lock was had.
+    -- One look-up for each pins the plan to the key: with id = ANY, planned while the table was small, all pools of the
+    -- tenant were read.
     pools := ARRAY(
-        SELECT p FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = ANY (locked) ORDER BY p.id FOR UPDATE
+        SELECT r.pool
+        FROM (SELECT id FROM unnest(locked) AS id ORDER BY id) AS l
+        CROSS JOIN LATERAL (
+            SELECT p AS pool FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = l.id FOR UPDATE
+        ) AS r
     );
     -- Rule 4: time is read after the lock, and never runs backwards within a pool.
     now := clock_timestamp();

@@ -14,12 +14,16 @@ DECLARE
 BEGIN
     entries := '{}';
     FOR due IN
-        SELECT c AS claim, nth, (pools[nth]).clock
+        SELECT d.claim, nth, (pools[nth]).clock
         FROM generate_subscripts(pools, 1) AS nth
-        INNER JOIN capacity.claim AS c
-            ON c.tenant_id = p_tenant AND c.pool_id = (pools[nth]).id AND c.state = 'held'
-            AND c.expires_at <= greatest(p_now, (pools[nth]).clock)
-        ORDER BY c.expires_at, c.id
+        CROSS JOIN LATERAL (
+            SELECT c AS claim FROM capacity.claim AS c
+            WHERE c.tenant_id = p_tenant AND c.pool_id = (pools[nth]).id AND c.state = 'held'
+                AND c.expires_at <= greatest(p_now, (pools[nth]).clock)
+            ORDER BY c.expires_at   -- an order that only the index has that begins with the pool
+            OFFSET 0
+        ) AS d
+        ORDER BY (d.claim).expires_at, (d.claim).id
     LOOP
         v.pool := pools[due.nth];
         v.pool.held := (v.pool).held - (due.claim).quantity;

@@ -11,6 +11,10 @@ BEGIN
     FOR w IN SELECT * FROM jsonb_to_recordset(p_watched) AS w (tenant text, versions jsonb, holders text[]) LOOP
         tenant := w.tenant;
         due := capacity.open_snapshot(w.tenant);
+        -- Cast apart: row-level security keeps a cast out of an index condition.
+        WITH known AS MATERIALIZED (
+            SELECT e.key AS pool_id, e.value::integer AS version FROM jsonb_each_text(w.versions) AS e
+        )
         SELECT coalesce(jsonb_agg(
             jsonb_build_object(
                 'entry', l.entry,
@@ -22,16 +26,18 @@ BEGIN
                 )
             ) ORDER BY l.pool_id, l.version
         ), '[]') INTO changes
-        FROM jsonb_each_text(w.versions) AS known (pool_id, version)
+        FROM known
         CROSS JOIN LATERAL (
             SELECT l.*, to_jsonb(l) || jsonb_build_object('subject_title', c.title) AS entry, c.holder
             FROM capacity.ledger AS l
             LEFT JOIN capacity.claim AS c ON c.tenant_id = l.tenant_id AND c.id = l.claim_id
-            WHERE l.tenant_id = w.tenant AND l.pool_id = known.pool_id AND l.version > known.version::integer
+            WHERE l.tenant_id = w.tenant AND l.pool_id = known.pool_id AND l.version > known.version
             ORDER BY l.version
             LIMIT p_size
         ) AS l
-        INNER JOIN capacity.pool AS p ON p.tenant_id = w.tenant AND p.id = l.pool_id;
+        CROSS JOIN LATERAL (
+            SELECT p.* FROM capacity.pool AS p WHERE p.tenant_id = w.tenant AND p.id = known.pool_id OFFSET 0
+        ) AS p;
         SELECT coalesce(jsonb_object_agg(o.holder, o.claim_ids), '{}') INTO offers
         FROM (
             SELECT c.holder, jsonb_agg(c.id ORDER BY c.since, c.id) AS claim_ids
