@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 import pytest
 
-from asking import TENANT, Json, ask, codes, define, keyed, numbers, release, take
+from asking import TENANT, Json, adjust, ask, codes, define, keyed, numbers, release, take
 from capacity_gateway.kernel import combiner as limits
 from capacity_gateway.kernel.combiner import Combiner, Overloaded
 from capacity_gateway.kernel.database import Database, NoConnection
@@ -200,6 +200,17 @@ async def test_two_handles_on_one_claim_are_sent_apart(
     live = await owner.fetch("SELECT id FROM capacity.claim WHERE exclusive = 'word' AND state = 'confirmed'")
     came_first = codes(came) == ["DONE"]
     assert (codes(left), [row["id"] for row in live]) == (["OK"], [] if came_first else ["b"])
+    assert await check_invariants(owner) == []
+
+
+async def test_one_request_has_no_two_commands_about_one_claim(
+    combiner: Combiner, watched: Watched, owner: asyncpg.Connection
+) -> None:
+    """The second would undo what the first has written; that is a bug of whoever asks so, and changes nothing."""
+    await ask(watched.database, take("a", 5, P))
+
+    with pytest.raises(asyncpg.FeatureNotSupportedError):
+        await send(combiner, adjust("a", 4), release("a", 1))
     assert await check_invariants(owner) == []
 
 

@@ -49,10 +49,14 @@ BEGIN
     now := clock_timestamp();
     SELECT s.pools, s.entries INTO pools, entries FROM capacity.settle(p_tenant, now, pools) AS s;
     claims := capacity.load_claims(p_tenant, batch, locked);
-    -- Rule 7: claims are read once, so two requests about the same one do not share a batch; they are sent again apart.
-    IF batch[1].request <> batch[cardinality(batch)].request
-        AND (SELECT count(c.id) <> count(DISTINCT c.id) FROM unnest(claims) AS c) THEN
-        RAISE EXCEPTION 'two requests about one claim' USING ERRCODE = 'serialization_failure';
+    -- Rule 7: claims are read and written once, so no two commands of a batch are about the same. Two requests are sent
+    -- again apart; within a request it is a bug.
+    IF cardinality(batch) > 1 THEN
+        IF (SELECT count(c.id) <> count(DISTINCT c.id) FROM unnest(claims) AS c) THEN
+            RAISE EXCEPTION 'two commands about one claim' USING ERRCODE = CASE
+                WHEN batch[1].request = batch[cardinality(batch)].request THEN 'feature_not_supported'
+                ELSE 'serialization_failure' END;
+        END IF;
     END IF;
     seen := capacity.recall(p_tenant, batch);
     ids := ARRAY(SELECT p.id FROM unnest(pools) AS p);
