@@ -137,7 +137,7 @@ class Served:
 async def serving(owner_url: str, **knobs: Any) -> AsyncIterator[Served]:
     """A gateway over a database, with these settings, on a port of its own."""
     async with running(owner_url, **knobs) as gateway:
-        server = uvicorn.Server(configuration(gateway.app, "127.0.0.1", 0))
+        server = uvicorn.Server(configuration(gateway.settings, gateway.app, "127.0.0.1", 0))
         server.config.lifespan = "off"  # it has begun already
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from capacity_gateway.persisted import PersistedDocuments, sha256
+from capacity_gateway.settings import Settings
 from conftest import Gateway, running
 
 DOCUMENT = "query Mine { __typename }"
@@ -69,7 +70,7 @@ async def test_a_document_that_may_not_be_run_is_not_remembered(gateway: Gateway
 def test_the_documents_used_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store is bounded."""
     monkeypatch.setattr("capacity_gateway.persisted.REMEMBERED_MAX", 2)
-    documents = PersistedDocuments()
+    documents = PersistedDocuments(Settings().limits())
     texts = [f"{{ a{number}: __typename }}" for number in range(3)]
     documents.text(texts[0], named(texts[0]))
     documents.text(texts[1], named(texts[1]))
@@ -107,4 +108,4 @@ def test_trusted_documents_that_are_none_stop_the_start(tmp_path: Path, content:
     path.write_text(content)
 
     with pytest.raises(ValueError, match="documents"):
-        PersistedDocuments(path)
+        PersistedDocuments(Settings().limits(), path)

@@ -16,10 +16,12 @@ import memory
 from capacity_gateway.documents import Document, read_document
 from capacity_gateway.schema import schema as schema_of_the_gateway
 from capacity_gateway.selections import NotCompiled, Operation
+from capacity_gateway.settings import Settings
 from conftest import Gateway
 from documenting import Writer
 from strange import World, strange_schema
 
+LIMITS = Settings().limits()
 TURNS = 10  # of one document, with other values and other variables
 ODDITIES = (0.0, 0.01, 0.05, 0.2)
 
@@ -40,7 +42,7 @@ async def settled(execution: Any) -> Any:
 
 def compiled(schema: Schema, text: str) -> tuple[Document, Operation] | None:
     """A document and its operation, if it is valid and can be compiled."""
-    document = read_document(schema, text)
+    document = read_document(schema, text, LIMITS)
     if not isinstance(document, Document) or document.errors:
         return None
     try:

@@ -18,8 +18,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from capacity_gateway import streaming
-from capacity_gateway.endpoint import BODY_BYTES_MAX
 from capacity_gateway.login import mint
+from capacity_gateway.settings import Settings
 from capacity_gateway.streaming import OPERATIONS_MAX
 from subscribing import OFFERS, WATCH, Served, serving
 
@@ -393,7 +393,7 @@ async def test_what_is_no_message_ends_the_socket(served: Served, frame: str | b
 async def test_what_is_out_of_turn_ends_the_socket(served: Served) -> None:
     """To ask before one is let in, to come in twice, to use an id twice, and to say nothing in a message too big."""
     init, subscribe = '{"type": "connection_init"}', orjson.dumps(SUBSCRIBE).decode()
-    big = orjson.dumps(SUBSCRIBE | {"id": "x" * BODY_BYTES_MAX}).decode()
+    big = orjson.dumps(SUBSCRIBE | {"id": "x" * Settings().body_bytes_max}).decode()
     for frames, code in (
         ([subscribe], 4401),
         ([init, init], 4429),
@@ -540,7 +540,7 @@ async def test_a_stream_is_cut_short_with_its_login(served: Served) -> None:
         ("POST", {"content": "{ __typename }"}, 415),
         ("POST", {"json": []}, 400),
         ("POST", {"json": {"query": "{ __typename }"}, "headers": {"origin": "https://elsewhere.example"}}, 403),
-        ("POST", {"json": {"query": "x" * BODY_BYTES_MAX}}, 413),
+        ("POST", {"json": {"query": "x" * Settings().body_bytes_max}}, 413),
     ],
 )
 async def test_what_is_no_request_opens_no_stream(

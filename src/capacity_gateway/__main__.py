@@ -22,7 +22,6 @@ from capacity_gateway.app import application
 from capacity_gateway.demo import load_demo
 from capacity_gateway.domains.competitions import KIND, ReservationSuccess
 from capacity_gateway.embedded import EmbeddedPostgres
-from capacity_gateway.endpoint import BODY_BYTES_MAX
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
 from capacity_gateway.kernel.database import CONNECTION_LOST, REFUSED, Database, NoConnection, application_url
@@ -35,6 +34,7 @@ from capacity_gateway.kernel.vocabulary import PoolKind
 from capacity_gateway.login import Login, demo_tokens, mint
 from capacity_gateway.schema import sdl
 from capacity_gateway.settings import Settings, settings
+from capacity_gateway.wire import guarded
 
 cli = App(
     name="capacity-gateway",
@@ -44,6 +44,7 @@ cli = App(
 said = Console(stderr=True)
 """What a person reads while it works; results go to the standard output."""
 
+REQUESTS_MAX = 1024  # connections without a socket on them; beyond, 503 at once
 GRACE_SECONDS = 5  # to finish work in flight at a stop: longer than the deadline of any call
 
 Tenant = Annotated[str | None, Parameter(help="The tenant; absent = CAPACITY_DEFAULT_TENANT.")]
@@ -283,7 +284,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def configuration(app: Starlette, host: str, port: int) -> uvicorn.Config:
+def configuration(knobs: Settings, app: Starlette, host: str, port: int) -> uvicorn.Config:
     """How uvicorn serves: with a limit on everything."""
     return uvicorn.Config(
         app,
@@ -291,8 +292,9 @@ def configuration(app: Starlette, host: str, port: int) -> uvicorn.Config:
         port=port,
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
-        limit_concurrency=1024,
-        ws_max_size=BODY_BYTES_MAX,
+        limit_concurrency=knobs.sockets_max + REQUESTS_MAX,  # sockets never take the room of requests
+        http=guarded(knobs),
+        ws_max_size=knobs.body_bytes_max,
         ws_per_message_deflate=False,  # it takes memory and time for every socket, for events of 300 bytes
     )
 
@@ -309,7 +311,7 @@ async def listen(
     knobs = knobs.model_copy(update={"host": host or knobs.host})
     app = application(knobs, await application_url(database_url))
     host = knobs.host if host is None else host
-    server = Server(app, configuration(app, host, knobs.port if port is None else port))
+    server = Server(app, configuration(knobs, app, host, knobs.port if port is None else port))
     keeper = asyncio.create_task(embedded.keep_alive()) if embedded else None
     try:
         await server.serve()

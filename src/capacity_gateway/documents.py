@@ -32,15 +32,11 @@ from strawberry.types import ExecutionResult
 from strawberry.utils.await_maybe import await_maybe
 
 from capacity_gateway.selections import NotCompiled, Operation
+from capacity_gateway.settings import Limits
 
-TOKENS_MAX = 1000
-DEPTH_MAX = 12
-ALIASES_MAX = 30
-ROOT_FIELDS_MAX = 10
-ACTIONS_MAX = 1  # mutations, or subscriptions, in a document
-DIRECTIVES_MAX = 20
-VARIABLES_MAX = 50
 DOCUMENTS_REMEMBERED = 200
+DOCUMENT = "document"
+"""Where Strawberry is told which document it runs."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,7 @@ class Document:
 
 
 @lru_cache(maxsize=DOCUMENTS_REMEMBERED)
-def read_document(schema: Schema, text: str) -> Document | GraphQLError | HTTPException:
+def read_document(schema: Schema, text: str, limits: Limits) -> Document | GraphQLError | HTTPException:
     """Parse and measure a document.
 
     Returns:
@@ -124,7 +120,7 @@ def read_document(schema: Schema, text: str) -> Document | GraphQLError | HTTPEx
         it asks for more than it may.
     """
     try:
-        node = parse(text, max_tokens=TOKENS_MAX)
+        node = parse(text, max_tokens=limits.tokens_max)
     except GraphQLError as error:
         return HTTPException(400, "LIMIT_EXCEEDED") if "tokens" in error.message else error
     operations = [each for each in node.definitions if isinstance(each, OperationDefinitionNode)]
@@ -132,12 +128,13 @@ def read_document(schema: Schema, text: str) -> Document | GraphQLError | HTTPEx
         return HTTPException(400, "BAD_REQUEST")
     (operation,) = operations
     measure = Measurer(node).measure(operation.selection_set)
+    asks = operation.operation is OperationType.QUERY
     within = (
-        measure.depth <= DEPTH_MAX
-        and measure.aliases <= ALIASES_MAX
-        and measure.directives + len(operation.directives or ()) <= DIRECTIVES_MAX
-        and measure.root_fields <= (ROOT_FIELDS_MAX if operation.operation is OperationType.QUERY else ACTIONS_MAX)
-        and len(operation.variable_definitions or ()) <= VARIABLES_MAX
+        measure.depth <= limits.depth_max
+        and measure.aliases <= limits.aliases_max
+        and measure.directives + len(operation.directives or ()) <= limits.directives_max
+        and measure.root_fields <= (limits.root_fields_max if asks else limits.actions_max)
+        and len(operation.variable_definitions or ()) <= limits.variables_max
     )
     if not within:
         return HTTPException(400, "LIMIT_EXCEEDED")
@@ -162,8 +159,7 @@ class KnownDocuments(SchemaExtension):
         yield
 
     def _document(self) -> Document | None:
-        known = read_document(self.execution_context.schema, self.execution_context.query or "")
-        return known if isinstance(known, Document) else None
+        return (self.execution_context.operation_extensions or {}).get(DOCUMENT)
 
 
 class Measurer:

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -28,6 +29,7 @@ from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import Login, demo_tokens
 from capacity_gateway.offers import Offers
 from capacity_gateway.persisted import PersistedDocuments
+from capacity_gateway.rates import RateLimit
 from capacity_gateway.schema import schema
 from capacity_gateway.settings import LOOPBACK, Settings
 
@@ -35,6 +37,7 @@ log = structlog.get_logger()
 
 REASONS = {
     "BAD_REQUEST": "The request must be one GraphQL operation in a JSON object",
+    "BUSY": "There are too many of these already; try again shortly",
     "BATCHING_DISABLED": "One operation at a time",
     "CSRF": "This origin is not allowed",
     "INTROSPECTION_DISABLED": "The schema is not shown here",
@@ -43,15 +46,13 @@ REASONS = {
     "NOT_FOUND": "There is nothing here",
     "PERSISTED_QUERY_NOT_FOUND": "PersistedQueryNotFound",  # Apollo's clients look for this text too
     "QUERY_NOT_IN_SAFELIST": "Only documents that are known beforehand are run here",
-    "PAYLOAD_TOO_LARGE": "The body must not exceed 64 KB",
+    "PAYLOAD_TOO_LARGE": "The body is too large",
     "UNSUPPORTED_MEDIA_TYPE": "The body must be application/json",
 }
 """The codes of what is no GraphQL request, and what each says."""
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 """What an answer is, where `Accept` names it: then a document that cannot be run is a 400 without data."""
-BODY_BYTES_MAX = 64 * 1024
-NESTING_MAX = 64
 
 
 class Endpoint(GraphQL[Context, None]):
@@ -59,17 +60,19 @@ class Endpoint(GraphQL[Context, None]):
 
     def __init__(self, settings: Settings, database: Database, capacity: Capacity, feed: Feed) -> None:
         super().__init__(schema(), graphql_ide=None if settings.production else "graphiql")
-        self._settings = settings
+        self.settings = settings
+        self._limits = settings.limits()
+        self._rate_limit = RateLimit(rate) if (rate := settings.rate()) else None
         self._database = database
         self._capacity = capacity
         self._feed = feed
         self.login = Login(settings)
         self._offers = Offers(settings)
-        self._persisted = PersistedDocuments(settings.trusted_documents)
+        self._persisted = PersistedDocuments(self._limits, settings.trusted_documents)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, in GraphQL's own form."""
-        request = Request(scope, bounded(receive))
+        request = Request(scope, bounded(receive, self.settings.body_bytes_max))
         try:
             self._check_origin(request)
             response = await (self._post(request) if request.method == "POST" else self.run(request))
@@ -102,17 +105,17 @@ class Endpoint(GraphQL[Context, None]):
         if origin is None:
             return
         own = f"{request.url.scheme}://{request.headers.get('host')}"
-        if origin != own and not self._settings.allows_origin(origin):
+        if origin != own and not self.settings.allows_origin(origin):
             raise HTTPException(403, "CSRF")
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """What the resolvers of this request find in `info.context`."""
         asking = await self.login.caller(request.headers.get("authorization"))
-        return self.context(asking, header_key=request.headers.get("x-idempotency-key"))
+        return self.context(asking, address_of(request), header_key=request.headers.get("x-idempotency-key"))
 
-    def context(self, asking: Caller | Unauthenticated, *, header_key: str | None = None) -> Context:
+    def context(self, asking: Caller | Unauthenticated, address: str, *, header_key: str | None = None) -> Context:
         """What the resolvers of one operation find in `info.context`."""
-        caller = asking if isinstance(asking, Caller) else Caller(tenant=self._settings.default_tenant)
+        caller = asking if isinstance(asking, Caller) else Caller(tenant=self.settings.default_tenant)
         return Context(
             caller=caller,
             no_login=None if isinstance(asking, Caller) else asking,
@@ -120,15 +123,16 @@ class Endpoint(GraphQL[Context, None]):
             reads=Reads(self._database, self._capacity, caller.tenant),
             feed=self._feed,
             offers=self._offers,
-            lease_seconds=3 * self._settings.heartbeat_seconds,
+            lease_seconds=3 * self.settings.heartbeat_seconds,
             header_key=header_key,
+            wait_seconds=partial(self._rate_limit.wait_seconds, caller, address) if self._rate_limit else None,
         )
 
     def document(self, text: str) -> Document | GraphQLError | HTTPException:
         """What a text is: `read_document`'s answer, where it may be run."""
         if not self._persisted.trusts(text):
             return HTTPException(400, "QUERY_NOT_IN_SAFELIST")
-        return read_document(schema(), text)
+        return read_document(schema(), text, self._limits)
 
     async def execute_single(self, *_: Any, **kwargs: Any) -> ExecutionResult:
         """Execute what Strawberry's view has been asked for."""
@@ -142,7 +146,7 @@ class Endpoint(GraphQL[Context, None]):
             return ExecutionResult(data=None, errors=[document])
         if isinstance(document, HTTPException):
             raise document
-        if document.introspects and self._settings.production:
+        if document.introspects and self.settings.production:
             raise HTTPException(400, "INTROSPECTION_DISABLED")
         if document.operation is OperationType.SUBSCRIPTION or (
             document.operation is OperationType.MUTATION and by_get
@@ -157,8 +161,8 @@ class Endpoint(GraphQL[Context, None]):
 
     async def render_graphql_ide(self, request: Request) -> Response:
         """GraphiQL with an example a tab; on this machine alone, with a secret of our own making, a login in each."""
-        here = {self._settings.host, request.url.hostname} <= LOOPBACK  # a name of somebody else's may lead here too
-        tokens = demo_tokens(self._settings) if here and not self._settings.jwt_secret else {}
+        here = {self.settings.host, request.url.hostname} <= LOOPBACK  # a name of somebody else's may lead here too
+        tokens = demo_tokens(self.settings) if here and not self.settings.jwt_secret else {}
         return HTMLResponse(
             graphiql.page(tokens),
             headers={
@@ -173,11 +177,11 @@ class Endpoint(GraphQL[Context, None]):
             media_type = (request.content_type or "").partition(";")[0].strip().lower()
             if media_type != JSON:
                 raise HTTPException(415, "UNSUPPORTED_MEDIA_TYPE")
-            data = read_object(await request.get_body())
+            data = read_object(await request.get_body(), self.settings.nesting_max)
         else:
             data = dict(request.query_params)
             for name in ("variables", "extensions"):
-                data[name] = read_object(data[name].encode()) if data.get(name) else None
+                data[name] = read_object(data[name].encode(), self.settings.nesting_max) if data.get(name) else None
         operation_name, variables, extensions = (data.get(n) for n in ("operationName", "variables", "extensions"))
         query = self._persisted.text(data.get("query"), extensions)
         texts = isinstance(query, str) and query and isinstance(operation_name, str | None)
@@ -223,6 +227,11 @@ def answer_type(request: HTTPConnection) -> str:
     return GRAPHQL_RESPONSE if GRAPHQL_RESPONSE in request.headers.get("accept", "").lower() else JSON
 
 
+def address_of(request: HTTPConnection) -> str:
+    """Where a request comes from; behind a proxy on this machine, where it says that it comes from."""
+    return request.client.host if request.client else ""
+
+
 def refuse(error: HTTPException, media_type: str) -> Response:
     """An answer to what is no GraphQL request; the code is the exception's reason."""
     headers = {"allow": "GET, POST"} if error.status_code == 405 else None  # noqa: PLR2004 - it says so
@@ -232,7 +241,8 @@ def refuse(error: HTTPException, media_type: str) -> Response:
 def refusal(error: HTTPException) -> dict[str, Any]:
     """The same as GraphQL shows it."""
     code = error.reason if error.reason in REASONS else "BAD_REQUEST"
-    return {"message": REASONS[code], "extensions": {"code": code}}
+    more = {"retryAfterMs": 1000} if code == "BUSY" else {}
+    return {"message": REASONS[code], "extensions": {"code": code, **more}}
 
 
 def formatted(error: GraphQLError) -> dict[str, Any]:
@@ -258,7 +268,7 @@ def masked(error: Exception, located: GraphQLError | None = None) -> dict[str, A
     return shown | {"extensions": {"code": "INTERNAL", "requestId": request_id}}
 
 
-def bounded(receive: Receive) -> Receive:
+def bounded(receive: Receive, bytes_max: int) -> Receive:
     """The same stream, which raises HTTPException 413 once a body is past the limit."""
     size = 0
 
@@ -266,25 +276,25 @@ def bounded(receive: Receive) -> Receive:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > BODY_BYTES_MAX:
+        if size > bytes_max:
             raise HTTPException(413, "PAYLOAD_TOO_LARGE")
         return message
 
     return receive_within
 
 
-def read_object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes, nesting_max: int) -> dict[str, Any]:
     """A JSON object, read strictly.
 
     Raises:
         HTTPException: 400, for whatever else it is: no JSON, no object, bad UTF-8, NaN, repeated names, NUL or
-            lone surrogates in texts, nesting over 64, numbers past all bounds.
+            lone surrogates in texts, nesting past the limit, numbers past all bounds.
     """
     try:
         text = body.decode()
         data = DECODER.decode(text)
-        if "\\u" in text or text.count("{") + text.count("[") > NESTING_MAX:  # else there is nothing to be found
-            _check(data, NESTING_MAX)
+        if "\\u" in text or text.count("{") + text.count("[") > nesting_max:  # else there is nothing to be found
+            _check(data, nesting_max)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "BAD_REQUEST") from error
     if isinstance(data, list):

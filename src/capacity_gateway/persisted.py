@@ -14,6 +14,7 @@ from cross_web import HTTPException
 
 from capacity_gateway.documents import Document, read_document
 from capacity_gateway.schema import schema
+from capacity_gateway.settings import Limits
 
 REMEMBERED_MAX = 1000  # documents of at most 64 KB, the length of a body
 
@@ -21,12 +22,13 @@ REMEMBERED_MAX = 1000  # documents of at most 64 KB, the length of a body
 class PersistedDocuments:
     """Documents by the SHA-256 of their texts."""
 
-    def __init__(self, trusted: Path | None = None) -> None:
+    def __init__(self, limits: Limits, trusted: Path | None = None) -> None:
         """Trust what a folder of `.graphql` files, or a JSON object of texts by their hashes, holds.
 
         Raises:
             ValueError: when that is not what the path has, or a hash is not its text's.
         """
+        self._limits = limits
         self._trusted = None if trusted is None else read_trusted(trusted)
         self._remembered: OrderedDict[str, str] = OrderedDict()
 
@@ -59,7 +61,7 @@ class PersistedDocuments:
     def _remember(self, digest: str, query: Any) -> Any:
         if not isinstance(query, str) or sha256(query) != digest:
             raise HTTPException(400, "BAD_REQUEST")
-        document = read_document(schema(), query)
+        document = read_document(schema(), query, self._limits)
         if self._trusted is None and isinstance(document, Document) and not document.errors:
             self._remembered[digest] = query
             self._remembered.move_to_end(digest)

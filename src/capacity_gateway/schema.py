@@ -82,20 +82,23 @@ DATE_TIME = ScalarDefinition(
 )
 
 
-class LoginMustHold(FieldExtension):
-    """A login may be absent; one that is shown and does not hold is an error."""
+class MayAsk(FieldExtension):
+    """A login may be absent; one that is shown and does not hold is an error, and so is asking too often."""
 
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Any]], source: object, info: strawberry.Info, **arguments: Any
     ) -> Any:
-        """The field's own answer, or Unauthenticated."""
-        if info.context.no_login is not None:
-            raise info.context.no_login
+        """The field's own answer, or Unauthenticated, or Busy."""
+        context = info.context
+        if context.no_login is not None:
+            raise context.no_login
+        if context.wait_seconds is not None and (wait_seconds := context.wait_seconds(info.field_name)):
+            raise Busy(wait_seconds * 1000)
         return await next_(source, info, **arguments)
 
 
 class BusyIsRefused(FieldExtension):
-    """What a mutation has to read beforehand may be busy: then it answers like any busy mutation."""
+    """Asked too often, or busy in what it has to read beforehand, a mutation answers like any busy one."""
 
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Any]], source: object, info: strawberry.Info, **arguments: Any
@@ -103,8 +106,8 @@ class BusyIsRefused(FieldExtension):
         """The mutation's own answer, or GatewayBusyError."""
         try:
             return await next_(source, info, **arguments)
-        except Busy:
-            return busy(BusyOutcome.NOT_APPLIED)
+        except Busy as error:
+            return busy(BusyOutcome.NOT_APPLIED, retry_after_ms=error.retry_after_ms)
 
 
 @strawberry.type(name="_Service")
@@ -186,8 +189,8 @@ def merged(name: str, parts: tuple[type, ...]) -> type:
 def domain(name: str) -> ModuleType:
     """A module of `domains`, with what holds for all its roots on each of them."""
     module = import_module(f"{__package__}.domains.{name}")
-    extend(module, "Queries", LoginMustHold())
-    extend(module, "Mutations", LoginMustHold(), BusyIsRefused())
+    extend(module, "Queries", MayAsk())
+    extend(module, "Mutations", MayAsk(), BusyIsRefused())
     return module
 
 

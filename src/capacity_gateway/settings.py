@@ -4,13 +4,16 @@ import os
 import re
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from limits import RateLimitItem, parse
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+UNITS = {"s": "second", "min": "minute", "m": "minute", "h": "hour", "d": "day"}
 SECRET_BYTES_MIN = 32  # of the hash that it signs with; a shorter one can be guessed from a token
 
 
@@ -28,6 +31,30 @@ def default_data_dir() -> Path:
     if os.name == "posix" and os.geteuid() == 0 and closed:
         return Path("/var/lib/capacity-gateway") / str(checkout).strip("/").replace("/", "-") / "data"
     return checkout / ".capacity"
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """How much a document may ask for; what is measured by one is remembered with it."""
+
+    tokens_max: int
+    depth_max: int
+    aliases_max: int
+    root_fields_max: int
+    actions_max: int
+    """Mutations, or subscriptions."""
+    directives_max: int
+    variables_max: int
+
+
+def read_rate(text: str) -> RateLimitItem | None:
+    """A rate as the setting gives it; ValueError where it is none."""
+    if text == "off":
+        return None
+    number, _, unit = text.partition("/")
+    if not number.strip("0"):
+        raise ValueError("a rate is such as 100/s, or off")
+    return parse(f"{number}/{UNITS.get(unit.strip(), unit)}")
 
 
 class Settings(BaseSettings):
@@ -69,10 +96,54 @@ class Settings(BaseSettings):
     idempotency_days: int = Field(default=30, ge=1)
     """How long refusals are kept, in days. What was done keeps its key and its answer for ever."""
     deadline_seconds: float = Field(default=3.0, gt=0)
+    rate_limit: str = "off"
+    """How often a holder may ask for an operation, such as 100/s or 1000/min; an anonymous caller's address counts."""
+    sockets_max: int = Field(default=8192, ge=1)
+    """Sockets and streams of events at a time; what is asked by single requests has room besides."""
+    sockets_per_holder_max: int = Field(default=100, ge=1)
+    """Those of one holder, or of one address where nobody has logged in."""
+    receive_seconds: float = Field(default=10.0, gt=0)
+    """How long a request may take to come in, from its first byte to its last."""
+    headers_max: int = Field(default=64, ge=1)
+    """Headers of a request."""
+    header_bytes_max: int = Field(default=16 * 1024, ge=1024)
+    """Its first line and its headers."""
+    body_bytes_max: int = Field(default=64 * 1024, ge=1024)
+    """Its body; likewise a message on a socket."""
+    nesting_max: int = Field(default=64, ge=1)
+    """Arrays and objects within each other in its body."""
+    tokens_max: int = Field(default=1000, ge=1)
+    """Tokens of a document."""
+    depth_max: int = Field(default=12, ge=1)
+    """Fields within each other in it."""
+    aliases_max: int = Field(default=30, ge=0)
+    """Aliases in it."""
+    root_fields_max: int = Field(default=10, ge=1)
+    """Root fields of a query."""
+    actions_max: int = Field(default=1, ge=1)
+    """Mutations in a document, or subscriptions."""
+    directives_max: int = Field(default=20, ge=0)
+    """Directives in a document."""
+    variables_max: int = Field(default=50, ge=0)
+    """Variables of it."""
     trusted_documents: Path | None = None
     """A folder of .graphql files, or a JSON file of documents by the SHA-256 of their texts: then no others are run."""
     production: bool = False
     """No introspection, no GraphiQL, no secret made up on the spot."""
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate_is_known(cls, value: str) -> str:
+        read_rate(value)
+        return value
+
+    def rate(self) -> RateLimitItem | None:
+        """The rate limit; None where there is none."""
+        return read_rate(self.rate_limit)
+
+    def limits(self) -> Limits:
+        """The limits on a document."""
+        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
 
     def origins(self) -> str:
         """The allowed origins as a regular expression."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -22,10 +22,11 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.types.execution import PreExecutionError
 
-from capacity_gateway.documents import Document
+from capacity_gateway.documents import DOCUMENT, Document
 from capacity_gateway.endpoint import (
-    BODY_BYTES_MAX,
+    JSON,
     Endpoint,
+    address_of,
     answer_type,
     bounded,
     formatted,
@@ -39,12 +40,16 @@ from capacity_gateway.kernel.context import Caller, Context
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.feed import Feed
+from capacity_gateway.rates import Places, name_of
 from capacity_gateway.settings import Settings
 
+TRY_LATER = 1013  # what a socket is closed with when there are too many
 OPERATIONS_MAX = 50  # on a socket at a time
 OPERATION_ID_BYTES_MAX = 64  # a socket is closed with a reason of at most 123 that may name it
 INIT_SECONDS = 10  # from the opening of a socket to its login
 HEARTBEAT_SECONDS = 15  # between signs of life on a stream of events
+
+TOO_MANY = HTTPException(503, "BUSY")
 
 Asking = Caller | Unauthenticated
 Answer = Any  # a JSON object; Strawberry has a type of its own for each place it goes to
@@ -54,13 +59,15 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
     """The operations of one client over a WebSocket, for as long as its login holds."""
 
     view: "StreamingEndpoint"
+    websocket: "SocketAdapter"
     asking: Asking
 
     async def handle(self) -> None:
         """Answer until the client leaves; 4403 ends it with its login, and tells the client to log in anew."""
         try:
-            async with asyncio.timeout(None) as self.lifetime:
-                await super().handle()
+            with ExitStack() as self.places:
+                async with asyncio.timeout(None) as self.lifetime:
+                    await super().handle()
         except TimeoutError:
             await self.websocket.close(4403, "Forbidden")
 
@@ -79,6 +86,10 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
             self.asking = await self.view.asking(given.get("authorization"))
             if isinstance(self.asking, Unauthenticated):
                 await self.websocket.close(4403, "Forbidden")
+                return
+            name = name_of(self.asking, self.websocket.address)
+            if not self.places.enter_context(self.view.places.place(name)):
+                await self.websocket.close(TRY_LATER, "Too many sockets")
                 return
             if self.asking.until is not None:
                 self.lifetime.reschedule(asyncio.get_running_loop().time() + self.asking.until - time.time())
@@ -101,7 +112,7 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
             extensions=None,
         )
         with suppress(WebSocketDisconnected):
-            async with aclosing(self.view.answers(given, self.asking)) as answers:
+            async with aclosing(self.view.answers(given, self.asking, self.websocket.address)) as answers:
                 async for answer in answers:
                     if "data" not in answer:
                         await operation.send_operation_message(
@@ -115,6 +126,13 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
 class SocketAdapter(ASGIWebSocketAdapter):
     """Reads and writes the messages of a socket, as strictly as bodies are read."""
 
+    view: "StreamingEndpoint"  # type: ignore[assignment]  # as in Strawberry's own
+
+    @property
+    def address(self) -> str:
+        """Where the client is."""
+        return address_of(self.ws)
+
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:  # noqa: ARG002
         """The messages, until the client leaves."""
         while self.ws.application_state is not WebSocketState.DISCONNECTED:
@@ -124,11 +142,12 @@ class SocketAdapter(ASGIWebSocketAdapter):
             text = message.get("text")
             if text is None:
                 raise NonTextMessageReceived
-            if len(text) > BODY_BYTES_MAX:
+            settings = self.view.settings
+            if len(text) > settings.body_bytes_max:
                 await self.close(1009, "Message too big")
                 return
             try:
-                yield read_object(text.encode())
+                yield read_object(text.encode(), settings.nesting_max)
             except HTTPException as error:
                 raise NonJsonMessageReceived from error
 
@@ -159,23 +178,27 @@ class StreamingEndpoint(Endpoint):
         self.protocols = (GRAPHQL_TRANSPORT_WS_PROTOCOL,)
         self.connection_init_wait_timeout = timedelta(seconds=INIT_SECONDS)
         self._lifetimes: set[asyncio.Timeout] = set()
+        self._sockets = Places(settings.sockets_max)
+        self.places = Places(settings.sockets_per_holder_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or all that come over a WebSocket."""
         if scope["type"] == "websocket":
-            await self.run(WebSocket(scope, receive, send))
+            with self._sockets.place() as free:
+                socket = WebSocket(scope, receive, send)
+                await (self.run(socket) if free else socket.send_denial_response(refuse(TOO_MANY, JSON)))
         else:
             await super().__call__(scope, receive, send)
 
     def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:  # noqa: ARG002
         """Whether a page of another origin may open a socket."""
-        return self._settings.allows_origin(origin)
+        return self.settings.allows_origin(origin)
 
     async def asking(self, authorization: object) -> Asking:
         """Who a socket's or a stream's login says is asking."""
         return await self.login.caller(authorization if isinstance(authorization, str | None) else "none")
 
-    async def answers(self, given: GraphQLRequestData, asking: Asking) -> AsyncGenerator[Answer, None]:
+    async def answers(self, given: GraphQLRequestData, asking: Asking, address: str) -> AsyncGenerator[Answer, None]:
         """The answers to an operation, one for a query or a mutation; one without data where it was not begun."""
         document = self.document(given.query or "")
         if isinstance(document, HTTPException):
@@ -184,19 +207,20 @@ class StreamingEndpoint(Endpoint):
         if isinstance(document, GraphQLError):
             yield {"errors": [formatted(document)]}
             return
-        if document.introspects and self._settings.production:
+        if document.introspects and self.settings.production:
             yield {"errors": [refusal(HTTPException(400, "INTROSPECTION_DISABLED"))]}
             return
         if document.operation is OperationType.SUBSCRIPTION and isinstance(asking, Unauthenticated):
             yield {"errors": [formatted(asking)]}
             return
-        context = self.context(asking)
+        context = self.context(asking, address)
         try:
             results = await self.schema.stream(
                 given.query,
                 variable_values=given.variables,
                 context_value=context,
                 operation_name=given.operation_name,
+                operation_extensions={DOCUMENT: document},
             )
             async with aclosing(results):
                 async for result in results:
@@ -222,19 +246,25 @@ class StreamingEndpoint(Endpoint):
 
         The stream is cut short, without `complete`, when the login ends or the gateway stops: the client asks again.
         """
-        request = Request(scope, bounded(receive))
+        request = Request(scope, bounded(receive, self.settings.body_bytes_max))
         try:
             given = await self._given(request)
         except HTTPException as error:
             await refuse(error, answer_type(request))(scope, receive, send)
             return
         asking = await self.asking(request.headers.get("authorization"))
-        events: asyncio.Queue[str] = asyncio.Queue(1)
-        pump = asyncio.create_task(self._pump(given, asking, events))
-        try:
-            await StreamingResponse(alive(events), headers=SSETransport.headers)(scope, receive, send)
-        finally:
-            pump.cancel()
+        address = address_of(request)
+        name = name_of(self.context(asking, address).caller, address)
+        with self._sockets.place() as free, self.places.place(name) as its_own:
+            if not (free and its_own):
+                await refuse(TOO_MANY, answer_type(request))(scope, receive, send)
+                return
+            events: asyncio.Queue[str] = asyncio.Queue(1)
+            pump = asyncio.create_task(self._pump(self.answers(given, asking, address), asking, events))
+            try:
+                await StreamingResponse(alive(events), headers=SSETransport.headers)(scope, receive, send)
+            finally:
+                pump.cancel()
 
     async def _given(self, request: Request) -> GraphQLRequestData:
         """The operation in a request for a stream; HTTPException with the right status where there is none."""
@@ -246,9 +276,9 @@ class StreamingEndpoint(Endpoint):
             raise HTTPException(405, "METHOD_NOT_ALLOWED")
         return given
 
-    async def _pump(self, given: GraphQLRequestData, asking: Asking, events: asyncio.Queue[str]) -> None:
+    async def _pump(self, answers: AsyncGenerator[Answer, None], asking: Asking, events: asyncio.Queue[str]) -> None:
         sse = SSETransport()
-        async with self._lifetime(asking), aclosing(self.answers(given, asking)) as answers:
+        async with self._lifetime(asking), aclosing(answers):
             async for answer in answers:
                 await events.put(sse.encode_next(answer, self.encode_json_string))
             await events.put(sse.encode_complete())

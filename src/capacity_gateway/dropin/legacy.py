@@ -23,6 +23,7 @@ CODES = {
     404: "NOT_FOUND",
     409: "CONFLICT",
     422: "IDEMPOTENCY_CONFLICT",
+    429: "BUSY",
     503: "BUSY",
 }
 """The statuses of the older service, and what each is in `extensions.code`."""
@@ -39,7 +40,7 @@ STATUSES = {
     "PER_HOLDER_LIMIT": 400,
     "POOL_CLOSED": 409,
     "QUOTA_BELOW_USE": 400,
-    **{code: status for status, code in CODES.items()},
+    **{code: status for status, code in CODES.items()},  # of BUSY the last one, 503
 }
 """What the status of each of our own codes is; 400 of any other."""
 
@@ -59,6 +60,9 @@ class OldForm(FieldExtension):
         self, next_: Callable[..., Awaitable[Any]], source: object, info: strawberry.Info, **arguments: Any
     ) -> Any:
         """The field's value, or Refused."""
+        wait = info.context.wait_seconds
+        if wait is not None and (seconds := wait(info.field_name)):
+            raise Refused(429, f"Rate limit exceeded. Try again in {seconds} seconds.", seconds * 1000)
         try:
             return await next_(source, info, **arguments)
         except Refused:

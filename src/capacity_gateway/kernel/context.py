@@ -1,6 +1,6 @@
 """What every resolver finds in `info.context`: who asks, the one door for changes, and one snapshot for reads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,9 @@ class Context:
     """The X-Idempotency-Key header."""
     no_login: Unauthenticated | None = None
     """Why the login that is shown does not hold, for every operation but those of the older service to raise."""
+
+    wait_seconds: Callable[[str], int] | None = None
+    """Counts a call of an operation: how long the caller has to wait for it, 0 as a rule. None: there is no limit."""
 
     async def close(self) -> None:
         """Give back what the request has used."""

@@ -28,6 +28,7 @@ class Busy(GraphQLError):
     """A read could not be done now."""
 
     def __init__(self, retry_after_ms: int = 250) -> None:
+        self.retry_after_ms = retry_after_ms
         super().__init__(
             "The gateway is busy; try again shortly",
             extensions={"code": "BUSY", "retryAfterMs": retry_after_ms},
