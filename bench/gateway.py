@@ -51,7 +51,7 @@ def serve(port: int) -> None:
     listener.bind(("127.0.0.1", port))
     knobs = settings()
     served = application(knobs, str(knobs.database_url))
-    asyncio.run(uvicorn.Server(configuration(served, "127.0.0.1", port)).serve([listener]))
+    asyncio.run(uvicorn.Server(configuration(knobs, served, "127.0.0.1", port)).serve([listener]))
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ async def test_some_operations_are_left_to_graphql_core(text: str) -> None:
 async def test_a_document_is_compiled_when_it_comes_again() -> None:
     """One that comes once, as those with values written into them do, is not worth it."""
     schema = strange_schema()
-    document = read_document(schema, "{ named { id } }")
+    document = read_document(schema, "{ named { id } }", LIMITS)
     assert isinstance(document, Document)
 
     for compiled_by_now in (False, True, True):
