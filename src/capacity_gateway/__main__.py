@@ -26,10 +26,13 @@ from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
 from capacity_gateway.kernel.database import CONNECTION_LOST, REFUSED, Database, NoConnection, application_url
 from capacity_gateway.kernel.errors import Busy
+from capacity_gateway.kernel.ledger import LedgerEntry
 from capacity_gateway.kernel.migrations import migrate as migrate_database
 from capacity_gateway.kernel.outcomes import CapacityChange
-from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.kernel.reconciliation import Reconciliation
+from capacity_gateway.kernel.repair import Repair, owning
+from capacity_gateway.kernel.repair import reconcile as reconcile_pools
+from capacity_gateway.kernel.repair import repair as repair_pools
 from capacity_gateway.kernel.vocabulary import PoolKind
 from capacity_gateway.login import Login, demo_tokens, mint
 from capacity_gateway.schema import sdl
@@ -149,8 +152,8 @@ def reconcile(
     for heading in ("Total", "Available", "By ledger", "Discrepancy", "Entries"):
         table.add_column(heading, justify="right", no_wrap=True)
     rows, remarks = [], []
-    for pool_id, title, r in found:
-        problems = [problem.message for problem in r.problems]
+    for r in found:
+        title, problems = r.title, [problem.message for problem in r.problems]
         numbers = {
             "total": r.total,
             "available": r.actual_available,
@@ -158,15 +161,15 @@ def reconcile(
             "discrepancy": r.discrepancy,
             "entries": r.ledger_entry_count,
         }
-        table.add_row(Text(title or pool_id), *map(str, numbers.values()))
-        remarks += [f"{title or pool_id}: {problem}" for problem in problems]
-        rows.append({"pool": pool_id, "title": title, **numbers, "problems": problems})
+        table.add_row(Text(title or r.pool_id), *map(str, numbers.values()))
+        remarks += [f"{title or r.pool_id}: {problem}" for problem in problems]
+        rows.append({"pool": r.pool_id, "title": title, **numbers, "problems": problems})
     if as_json:
         print(json.dumps(rows, indent=2))  # noqa: T201 - the command's result
     else:
         Console().print(table)
         Console().print(*remarks, sep="\n", markup=False, highlight=False, soft_wrap=True)
-    sys.exit(any(abs(r.discrepancy) > threshold or not r.chain_intact for _, _, r in found))
+    sys.exit(any(abs(r.discrepancy) > threshold or not r.chain_intact for r in found))
 
 
 @cli.command
@@ -196,6 +199,48 @@ def backfill(reservation_id: str, /, *, note: str | None = None, tenant: Tenant 
         change = -entry.held_change - entry.confirmed_change
         effective = f"{entry.effective_at:%Y-%m-%d %H:%M:%S}"
         said.print(f"Entry {entry.id}: {change:+d}, effective {effective}.", markup=False, soft_wrap=True)
+
+
+@cli.command
+def repair(
+    *,
+    kind: PoolKind | None = None,
+    tenant: Tenant = None,
+    note: str | None = None,
+    dry_run: bool = False,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Mend what reconcile names, by further ledger entries; nothing is changed or removed.
+
+    Counter and ledger are brought to what the claims have. A ledger in which an entry is missing, doubled or altered is
+    sealed as it is, and verified again from there on; reconcile goes on naming what was wrong with it. To be run as the
+    database's owner (CAPACITY_ADMIN_DATABASE_URL). Exit 0, whether there was something to do or not.
+
+    Args:
+        kind: One kind of pools; absent = all.
+        tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+        note: Why, for the ledger.
+        dry_run: Say what would be done, and do nothing.
+        as_json: Print JSON.
+    """
+    repairs = asyncio.run(repair_all(tenant, kind, note, dry=dry_run))
+    if as_json:
+        print(json.dumps([shown_repair(each) for each in repairs], indent=2))  # noqa: T201 - the command's result
+        return
+    if not repairs:
+        said.print("Nothing to do: every counter, ledger and claim agree.")
+    for each in repairs:
+        lines = [f"{each.title or each.pool_id}: {'; '.join(problem.message for problem in each.problems)}"]
+        if each.sealed_at is not None:
+            lines.append(f"  sealed up to version {each.sealed_at}")
+        if each.counter_change:
+            lines.append(f"  counter {each.counter_change:+d}")
+        if each.overbooked:
+            lines.append(f"  overbooked by {each.overbooked}")
+        lines += [f"  entry {entry.version}: {entry.reason.value} {change_of(entry):+d}" for entry in each.entries]
+        Console().print(*lines, sep="\n", markup=False, highlight=False, soft_wrap=True)
+    if dry_run and repairs:
+        said.print("Nothing of this has been done. Without --dry-run it is.")
 
 
 @cli.command
@@ -247,22 +292,63 @@ async def prepare(knobs: Settings, owner_url: str, database_url: str, *, seed: b
             await load_demo(Capacity(database, deadline_seconds=knobs.deadline_seconds), knobs.default_tenant)
 
 
-async def reconcile_all(tenant: str | None, kind: PoolKind | None) -> list[tuple[str, str | None, Reconciliation]]:
-    """Id, title and reconciliation of every pool of a tenant, or of those of one kind."""
-    found = []
-    async with gateway() as (database, capacity):
-        last = None
-        while True:
-            reads = Reads(database, capacity, tenant or settings().default_tenant)
-            try:
-                pools = await reads.pools_page([kind] if kind else PoolKind, after=last, limit=100)
-                for pool in pools:
-                    found.append((str(pool.id), pool.title, await reads.reconciliation(pool.id, full=True)))
-                    last = pool.id
-            finally:
-                await reads.close()
-            if not pools:
-                return found
+async def repair_all(tenant: str | None, kind: PoolKind | None, note: str | None, *, dry: bool) -> list[Repair]:
+    """What was done to every pool of a tenant that needed it, or of those of one kind."""
+    knobs = settings()
+    key = knobs.seal_key()
+    if key is None:
+        fail("There is no key to sign seals with: set CAPACITY_SEAL_SECRET.")
+    async with owning(owner_address(knobs)) as connection:
+        repairs = repair_pools(
+            connection,
+            tenant or knobs.default_tenant,
+            kinds_of(kind),
+            seal_key=key,
+            actor="command line",
+            note=note,
+            dry=dry,
+        )
+        return [each async for each in repairs]
+
+
+def change_of(entry: LedgerEntry) -> int:
+    """What an entry did to what is available."""
+    return entry.quota_change - entry.held_change - entry.confirmed_change
+
+
+def shown_repair(each: Repair) -> dict[str, object]:
+    """A repair as JSON."""
+    return {
+        "pool": each.pool_id,
+        "title": each.title,
+        "problems": [{"kind": p.kind.value, "version": p.version, "delta": p.delta} for p in each.problems],
+        "sealed_at": each.sealed_at,
+        "counter_change": each.counter_change,
+        "overbooked": each.overbooked,
+        "entries": [
+            {
+                "version": entry.version,
+                "reason": entry.reason.value,
+                "change": change_of(entry),
+                "claim": entry.claim_id,
+                "note": entry.note,
+            }
+            for entry in each.entries
+        ],
+    }
+
+
+async def reconcile_all(tenant: str | None, kind: PoolKind | None) -> list[Reconciliation]:
+    """The reconciliation of every pool of a tenant, or of those of one kind."""
+    knobs = settings()
+    async with owning(address(knobs)) as connection:
+        pools = reconcile_pools(connection, tenant or knobs.default_tenant, kinds_of(kind), knobs.seal_key())
+        return [found async for found in pools]
+
+
+def kinds_of(kind: PoolKind | None) -> list[PoolKind]:
+    """One kind, or where none is named all."""
+    return [kind] if kind else list(PoolKind)
 
 
 class Server(uvicorn.Server):

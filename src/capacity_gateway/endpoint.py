@@ -68,6 +68,7 @@ class Endpoint(GraphQL[Context, None]):
         self._feed = feed
         self.login = Login(settings)
         self._offers = Offers(settings)
+        self._seal_key = settings.seal_key()
         self._persisted = PersistedDocuments(self._limits, settings.trusted_documents)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +121,7 @@ class Endpoint(GraphQL[Context, None]):
             caller=caller,
             no_login=None if isinstance(asking, Caller) else asking,
             capacity=self._capacity,
-            reads=Reads(self._database, self._capacity, caller.tenant),
+            reads=Reads(self._database, self._capacity, caller.tenant, seal_key=self._seal_key),
             feed=self._feed,
             offers=self._offers,
             lease_seconds=3 * self.settings.heartbeat_seconds,

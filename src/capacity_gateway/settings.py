@@ -1,5 +1,6 @@
 """Every knob of the gateway, read once from the environment (prefix CAPACITY_)."""
 
+import hmac
 import os
 import re
 import secrets
@@ -83,6 +84,8 @@ class Settings(BaseSettings):
     """The `iss` that logins must have; none = it is not looked at."""
     offer_secret: str | None = None
     """Signs the offer tokens of older clients; none = a key made from the HS256 secret, where there is one."""
+    seal_secret: str | None = None
+    """Signs what `repair` seals; none = a key made from the HS256 secret, where there is one."""
     allowed_origins: str = ""
     """Origins besides the gateway's own from which pages may ask, with commas between.
 
@@ -157,6 +160,11 @@ class Settings(BaseSettings):
     def checking_secret(self) -> str | None:
         """The HS256 secret to check logins with; None in production where a key set stands in for one."""
         return None if self.production and self.jwt_jwks and not self.jwt_secret else self.signing_secret()
+
+    def seal_key(self) -> bytes | None:
+        """The key that ledgers are sealed with; None in production where there is no secret to make it from."""
+        secret = self.seal_secret or self.checking_secret()
+        return hmac.digest(secret.encode(), b"a seal of a ledger", "sha256") if secret else None
 
     def signing_secret(self) -> str:
         """The HS256 secret, made once per data folder where none is set.

@@ -8,11 +8,12 @@ from typing import Any
 import jwt
 import pytest
 
+from capacity_gateway.kernel.database import application_url
 from e2e.processes import ROOT, fetch, run
 
 SECRET = "a secret for tests, 32 bytes or more"  # noqa: S105 - for tests
 ORPHAN = "6a570147-57a0-4f50-8b89-f3044b28c4dc"
-COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "export-schema"]
+COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "repair", "export-schema"]
 
 
 def claims_of(*arguments: str, **settings: object) -> dict[str, Any]:
@@ -154,6 +155,45 @@ def test_backfill_of_an_unknown_reservation_is_refused(demo_url: str) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert re.fullmatch(r"[A-Z][^\n]+\n", done.stderr)
+
+
+def test_repair_does_what_its_dry_run_says(demo_url: str) -> None:
+    """The dry run changes nothing; the repair writes the entry that London lacks; a second one has nothing to do."""
+    would = run("repair", "--dry-run", database_url=demo_url, jwt_secret=SECRET)
+    still = run("reconcile", database_url=demo_url, jwt_secret=SECRET)
+    done = run("repair", "--note", "the legacy's", database_url=demo_url, jwt_secret=SECRET)
+    again = run("repair", database_url=demo_url, jwt_secret=SECRET)
+
+    assert would.stdout == done.stdout
+    assert re.fullmatch(
+        rf"EMPWR Dance - London: the counter [^\n]+ -50; claim {ORPHAN} [^\n]+\n  entry 4: BACKFILL -50\n", done.stdout
+    )
+    assert [would.returncode, still.returncode, done.returncode, again.returncode] == [0, 1, 0, 0]
+    assert would.stderr == "Nothing of this has been done. Without --dry-run it is.\n"
+    assert again.stderr == "Nothing to do: every counter, ledger and claim agree.\n"
+    assert run("reconcile", database_url=demo_url).returncode == 0
+
+
+async def test_repair_prints_json(demo_url: str) -> None:
+    """What was wrong and what was done, for programs; a broken chain is sealed."""
+    await fetch(
+        demo_url, "UPDATE capacity.ledger SET hash = 'altered' WHERE pool_id = 'event:demo-summit' AND version = 1"
+    )
+    done = run("repair", "--json", database_url=demo_url, jwt_secret=SECRET)
+    london, event = json.loads(done.stdout)
+
+    assert (london["sealed_at"], london["counter_change"], london["overbooked"]) == (None, 0, 0)
+    assert london["entries"] == [{"version": 4, "reason": "BACKFILL", "change": -50, "claim": ORPHAN, "note": None}]
+    assert event["problems"] == [{"kind": "HASH_BROKEN", "version": 1, "delta": None}]
+    assert (event["sealed_at"], event["entries"]) == (20, [])
+
+
+async def test_repair_is_the_owners(demo_url: str) -> None:
+    """With the application's address alone it is refused, in words."""
+    done = run("repair", database_url=await application_url(demo_url), jwt_secret=SECRET)
+
+    assert done.returncode == 2
+    assert "permission denied" in done.stderr
 
 
 def test_export_schema_prints_the_schema_of_the_repository(tmp_path: Any) -> None:

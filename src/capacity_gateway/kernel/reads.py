@@ -39,7 +39,8 @@ class Reads:
     Every method raises Busy when the database cannot be asked in time.
     """
 
-    def __init__(self, database: Database, capacity: Capacity, tenant: str) -> None:
+    def __init__(self, database: Database, capacity: Capacity, tenant: str, *, seal_key: bytes | None = None) -> None:
+        self._seal_key = seal_key
         self._database = database
         self._capacity = capacity
         self._tenant = tenant
@@ -233,13 +234,13 @@ class Reads:
     async def reconciliation(self, pool_id: str, *, full: bool = False) -> Reconciliation:
         """A pool's counter against its ledger: from its last checkpoint on, unless that shows a fault, or `full`."""
         if not full and (row := await self.one("reconciliations_since", pool_id)):
-            found = Reconciliation.decode(row)
-            if not found.problems:
+            found = Reconciliation.decode(row, self._seal_key)
+            if not found.open_problems:
                 return found
         row = await self.one("reconciliations", pool_id)
         if row is None:
             raise LookupError(f"pool {pool_id} is gone")
-        return Reconciliation.decode(row)
+        return Reconciliation.decode(row, self._seal_key)
 
     async def ledger(
         self, pool: Pool, caller: Caller, first: int, after: str | None, only: LedgerFilter | None

@@ -61,6 +61,8 @@ class LedgerReason(Enum):
     """A correction by hand; the note says more."""
     BACKFILL = "BACKFILL"
     """The missing entry of a claim that had been counted without one."""
+    REPAIR = "REPAIR"
+    """Brings counter and ledger to what the claims have, after they had come apart; the note says more."""
     HOLD = "HOLD"
     """Taken for a while, unless confirmed."""
     CONFIRM = "CONFIRM"

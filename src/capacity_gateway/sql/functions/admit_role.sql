@@ -25,6 +25,7 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA capacity TO %I', role_name);
     EXECUTE format('GRANT SELECT, INSERT ON capacity.tenant, capacity.pool, capacity.claim, capacity.ledger,'
         ' capacity.idempotency, capacity.checkpoint TO %I', role_name);
+    EXECUTE format('GRANT SELECT ON capacity.seal TO %I', role_name);
     EXECUTE format('GRANT UPDATE ON capacity.pool, capacity.claim, capacity.checkpoint TO %I', role_name);
     EXECUTE format('GRANT DELETE ON capacity.idempotency TO %I', role_name);
 END $$;

@@ -12,16 +12,17 @@ BEGIN
     SELECT * INTO p FROM capacity.pool WHERE tenant_id = p_tenant AND id = p_pool;
     SELECT * INTO since FROM capacity.checkpoint WHERE tenant_id = p_tenant AND pool_id = p_pool;
     IF NOT FOUND THEN
-        since := capacity.opening_checkpoint(p);
+        since := capacity.first_checkpoint(p, capacity.last_seal(p));
     END IF;
     SELECT * INTO till FROM capacity.ledger
-    WHERE tenant_id = p_tenant AND pool_id = p_pool AND version <= since.version + p_entries AND version > since.version
+    WHERE tenant_id = p_tenant AND pool_id = p_pool AND version > since.version
+        AND version <= least(since.version + p_entries, p.version)
     ORDER BY version DESC LIMIT 1;
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
     SELECT * INTO sums FROM capacity.verify(p, since, till.version);
-    IF coalesce(sums.gap_at, sums.repeated_at, sums.hash_broken_at, sums.balance_broken_at) IS NOT NULL
+    IF sums.faults <> '[]'
         OR EXISTS (SELECT FROM capacity.orphans(p, since, till.version, till.recorded_at)) THEN
         RETURN NULL;
     END IF;

@@ -207,17 +207,19 @@ CROSS JOIN LATERAL (
 WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[]);
 
 -- name: reconciliations(tenant, ids)
--- Counter, ledger and claims of these pools side by side, and where the chain of entries first breaks: all of it.
+-- Counter, ledger and claims of these pools side by side, and where the chain of entries first breaks: all of it,
+-- from its last seal on, and whether what was sealed is still as it was.
 SELECT p.id AS key, jsonb_build_object(
-    'id', p.id, 'quota', p.quota, 'opening_quota', p.opening_quota, 'version', p.version,
-    'held', p.held, 'confirmed', p.confirmed, 'entries', e.entries, 'last_version', e.last_version,
+    'id', p.id, 'title', p.title, 'quota', p.quota, 'opening_quota', p.opening_quota, 'version', p.version,
+    'held', p.held, 'confirmed', p.confirmed, 'entries', coalesce(s.entries, 0) + e.entries, 'last_version', e.last_version,
     'quota_sum', e.quota_sum, 'held_sum', e.held_sum, 'confirmed_sum', e.confirmed_sum,
-    'gap_at', e.gap_at, 'repeated_at', e.repeated_at, 'hash_broken_at', e.hash_broken_at,
-    'balance_broken_at', e.balance_broken_at, 'verified_before', 0,
+    'faults', e.faults, 'verified_before', 0,
+    'seal', to_jsonb(s) || jsonb_build_object('holds', s.hash = capacity.seal_hash(s)),
     'held_by_claims', c.held, 'confirmed_by_claims', c.confirmed, 'orphans', c.orphans
 ) AS value
 FROM capacity.pool AS p
-CROSS JOIN LATERAL capacity.verify(p, capacity.opening_checkpoint(p), 2147483647) AS e
+CROSS JOIN LATERAL capacity.last_seal(p) AS s
+CROSS JOIN LATERAL capacity.verify(p, capacity.first_checkpoint(p, s), 2147483647) AS e
 CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(c.quantity) FILTER (WHERE c.state = 'held'), 0) AS held,
@@ -244,15 +246,15 @@ ORDER BY p.id;
 -- name: reconciliations_since(tenant, ids)
 -- The same for pools that have a checkpoint: what came after it, and the claims that this is about.
 SELECT p.id AS key, jsonb_build_object(
-    'id', p.id, 'quota', p.quota, 'opening_quota', p.opening_quota, 'version', p.version,
-    'held', p.held, 'confirmed', p.confirmed, 'entries', e.entries, 'last_version', e.last_version,
+    'id', p.id, 'title', p.title, 'quota', p.quota, 'opening_quota', p.opening_quota, 'version', p.version,
+    'held', p.held, 'confirmed', p.confirmed, 'entries', k.version + e.entries + coalesce(s.entries - s.version, 0), 'last_version', e.last_version,
     'quota_sum', e.quota_sum, 'held_sum', e.held_sum, 'confirmed_sum', e.confirmed_sum,
-    'gap_at', e.gap_at, 'repeated_at', e.repeated_at, 'hash_broken_at', e.hash_broken_at,
-    'balance_broken_at', e.balance_broken_at, 'verified_before', k.version,
+    'faults', e.faults, 'verified_before', k.version, 'seal', to_jsonb(s),
     'held_by_claims', c.held, 'confirmed_by_claims', c.confirmed, 'orphans', c.orphans
 ) AS value
 FROM capacity.pool AS p
 INNER JOIN capacity.checkpoint AS k ON k.tenant_id = p.tenant_id AND k.pool_id = p.id
+CROSS JOIN LATERAL capacity.last_seal(p) AS s
 CROSS JOIN LATERAL capacity.verify(p, k, 2147483647) AS e
 CROSS JOIN LATERAL (
     SELECT
