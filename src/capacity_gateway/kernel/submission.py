@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-import json
 import unicodedata
 import uuid
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
+import orjson
 import strawberry
 from strawberry.types import get_object_definition
 from strawberry.types.base import StrawberryOptional
@@ -204,7 +204,7 @@ def fingerprint(given: Any, actor: str | None) -> str:
     """SHA-256 in hex of what was asked and by whom: the fields that differ from their defaults, without the key."""
     defaults = _defaults(cast(Hashable, type(given)))
     asked = {name: value for name, default in defaults if (value := getattr(given, name)) != default}
-    return hashlib.sha256(json.dumps([actor, asked], sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(orjson.dumps([actor, asked], option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()
 
 
 @cache
