@@ -9,7 +9,7 @@ SELECT DISTINCT ON (holder) holder, id, offered, CASE WHEN state = 'held' THEN '
 FROM capacity.claim ORDER BY holder, created_at DESC
 """
 OFFERS = """
-SELECT c.id, c.holder, c.rank, c.place, c.created_at, l.version, l.recorded_at,
+SELECT c.id, c.pool_id, c.holder, c.rank, c.place, c.created_at, l.version, l.recorded_at,
     CASE WHEN c.state = 'waiting' THEN NULL ELSE c.since END AS left_at
 FROM capacity.claim AS c
 LEFT JOIN capacity.ledger AS l ON l.claim_id = c.id AND l.reason = 'OFFER'

@@ -70,7 +70,9 @@ class GatewayProcess:
             assert time.monotonic() - self._began < START_SECONDS, self.words()
             time.sleep(0.02)
         self.url = greeting[1]
-        assert self.get("/readyz").json() == {"ready": True, "problems": []}
+        while (said := self.get("/readyz").json()) != {"ready": True, "problems": []}:
+            assert time.monotonic() - self._began < START_SECONDS, said
+            time.sleep(0.02)
         self.seconds_to_start = time.monotonic() - self._began
         return self
 

@@ -1,0 +1,1 @@
+"""Gateways under load while everything that can fail fails, and a judge of what they have told."""

@@ -1,0 +1,21 @@
+"""Everything fails, and nothing that was promised is broken."""
+
+import random
+from pathlib import Path
+
+from torture.harness import torture
+
+
+async def test_whatever_fails_nothing_promised_is_broken(folder: Path) -> None:
+    """5,000 operations under 24 faults of 11 kinds: S1 to S10 and S12 hold, by what was told and what is there.
+
+    Gateways and backends are killed and frozen, PostgreSQL is stopped without a checkpoint, connections are cut around
+    the commit.
+    """
+    summary = await torture(folder, operations=5000, faults=24, seed=random.randrange(2**32))  # noqa: S311
+    print(summary)  # noqa: T201 - with the seed, to run it again
+
+    assert summary.wrong == []
+    assert summary.operations >= 5000
+    assert summary.faults.total() >= 20
+    assert {"NOT_APPLIED", "UNKNOWN", "LOST"} <= set(summary.attempts), "the faults were not felt"
