@@ -32,6 +32,11 @@ Outcomes = list[Json]
 SENT_AGAIN = (*ROLLED_BACK, *TAKEN_MEANWHILE)
 """What the gateway answers by sending the same again."""
 
+EVERYBODYS = """
+SELECT tenant_id FROM capacity.pool UNION SELECT tenant_id FROM capacity.claim
+UNION SELECT tenant_id FROM capacity.ledger UNION SELECT tenant_id FROM capacity.idempotency
+"""
+
 
 @asynccontextmanager
 async def connected(owner_url: str, count: int, **settings: str) -> AsyncIterator[list[asyncpg.Connection]]:
@@ -46,10 +51,10 @@ async def connected(owner_url: str, count: int, **settings: str) -> AsyncIterato
         yield opened
 
 
-async def tell(connection: asyncpg.Connection, *commands: Json) -> Outcomes:
+async def tell(connection: asyncpg.Connection, *commands: Json, tenant: str = TENANT) -> Outcomes:
     """The outcomes of one batch."""
     text = orjson.dumps(commands).decode()
-    rows = await connection.fetch("SELECT outcome FROM capacity.apply($1, $2)", TENANT, text)
+    rows = await connection.fetch("SELECT outcome FROM capacity.apply($1, $2)", tenant, text)
     return [orjson.loads(row["outcome"]) for row in rows]
 
 
@@ -146,6 +151,37 @@ async def one_claim(owner_url: str, *, rounds: int = 40, **settings: str) -> lis
             told = sorted(outcome["code"] for (outcome,) in answers)
             if told != ["INVALID_TRANSITION", "OK"]:
                 wrong.append(f"round {n}: {told[0]} and {told[1]}")
+    return wrong + await broken(owner_url)
+
+
+async def given_back_twice(owner_url: str, *, rounds: int = 40, **settings: str) -> list[str]:
+    """Two give back the same claim at once: one does, and to the other it is given back."""
+    wrong = []
+    async with connected(owner_url, 2, **settings) as (first, second):
+        await tell(first, define(1000), take("stays", 500), *(take(f"{n}", 10) for n in range(rounds)))
+        for n in range(rounds):
+            answers = await asyncio.gather(*(attempt(giver, release(f"{n}")) for giver in (first, second)))
+            told = sorted(outcome["code"] for (outcome,) in answers)
+            if told != ["INVALID_TRANSITION", "OK"]:
+                wrong.append(f"round {n}: {told[0]} and {told[1]}")
+    return wrong + await broken(owner_url)
+
+
+async def two_tenants(owner_url: str, *, rounds: int = 20, **settings: str) -> list[str]:
+    """Two tenants use the same names and keys on one connection: neither is answered by what is the other's."""
+    wrong = []
+    async with connected(owner_url, 1, **settings) as (connection,):
+        for n in range(rounds):
+            for tenant in ("a", "b"):
+                commands = [define(100 if tenant == "a" else 200), keyed(take(f"{n}", 1), f"key {n}")]
+                made, taken = await tell(connection, *commands, tenant=tenant)
+                if taken["code"] != "OK" or taken["replayed"] or taken["pool"]["quota"] != made["pool"]["quota"]:
+                    wrong.append(f"tenant {tenant}, round {n}: {taken['code']}, replayed: {taken['replayed']}")
+                async with connection.transaction():
+                    await connection.execute("SELECT set_config('capacity.tenant', $1, true)", tenant)
+                    seen = {row[0] for row in await connection.fetch(EVERYBODYS)}
+                if seen != {tenant}:
+                    wrong.append(f"tenant {tenant}, round {n}: saw what is of {sorted(seen)}")
     return wrong + await broken(owner_url)
 
 

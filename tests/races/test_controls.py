@@ -4,7 +4,15 @@ import asyncpg
 import pytest
 
 from capacity_gateway.kernel.database import APPLICATION_ROLE, SQL
-from races import expiry_while_waiting, mixed, one_claim, two_places, two_takers
+from races import (
+    expiry_while_waiting,
+    given_back_twice,
+    mixed,
+    one_claim,
+    two_places,
+    two_takers,
+    two_tenants,
+)
 
 pytestmark = pytest.mark.controls
 
@@ -16,6 +24,14 @@ IDS_UNDER_LOCK = IDS.replace(
     "AS id ORDER", "AS id CROSS JOIN (SELECT capacity.lock_pools(p_tenant, locked)) AS k ORDER"
 )
 LOCK_CLAIMS = LOCK.replace("locked", "ARRAY(SELECT c.claim_id FROM unnest(batch) AS c)")
+
+GUARD = "WHEN m.verb IN ('release', 'adjust', 'move') THEN c.state IN ('waiting', 'held', 'confirmed')"
+NO_GUARD = "WHEN m.verb IN ('release', 'adjust', 'move') THEN true"
+HAD = "CASE WHEN c.state IN ('held', 'confirmed') THEN c.quantity ELSE 0 END"
+LEFT = "c.quantity := n;"
+KEPT = "c.quantity := CASE WHEN m.verb = 'release' THEN c.quantity ELSE n END;"
+OF_TENANT = "i.tenant_id = p_tenant AND i.operation"
+OF_TENANTS_POOL = "l.tenant_id = p_tenant AND l.operation"
 
 
 async def rewrite(owner: asyncpg.Connection, function: str, *replacements: tuple[str, str]) -> None:
@@ -144,3 +160,60 @@ async def test_with_locks_in_any_order_moves_deadlock(owner: asyncpg.Connection,
     wrong = await mixed(owner_url)
 
     assert any("DeadlockDetectedError" in sentence for sentence in wrong)
+
+
+async def test_without_a_state_guard_a_claim_is_given_back_twice(owner: asyncpg.Connection, owner_url: str) -> None:
+    """Where its quantity is not what it has left, either."""
+    await rewrite(owner, "standing", (GUARD, NO_GUARD))
+    await rewrite(owner, "decide_claim", (HAD, "c.quantity"), (LEFT, KEPT))
+
+    assert any("the claims" in sentence for sentence in await given_back_twice(owner_url, rounds=10))
+
+
+async def test_without_a_state_guard_the_quantity_alone_keeps_the_books(
+    owner: asyncpg.Connection, owner_url: str
+) -> None:
+    """The second is answered as if he had given something back, but there is nothing left to give."""
+    await rewrite(owner, "standing", (GUARD, NO_GUARD))
+
+    wrong = await given_back_twice(owner_url, rounds=10)
+
+    assert {sentence.partition(": ")[2] for sentence in wrong} == {"OK and OK"}
+
+
+async def test_with_a_lock_of_the_session_the_next_is_not_answered(owner: asyncpg.Connection, owner_url: str) -> None:
+    """It outlives its transaction."""
+    await rewrite(owner, "lock_pools", ("pg_advisory_xact_lock", "pg_advisory_lock"))
+
+    assert any("LockNotAvailableError" in sentence for sentence in await two_takers(owner_url, rounds=3))
+
+
+async def test_a_key_that_is_not_a_tenants_answers_another(owner: asyncpg.Connection, owner_url: str) -> None:
+    """Where nothing else keeps tenants apart."""
+    await rewrite(owner, "recall", (OF_TENANT, "i.operation"), (OF_TENANTS_POOL, "l.operation"))
+    await owner.execute("ALTER TABLE capacity.idempotency DISABLE ROW LEVEL SECURITY")
+
+    assert any("replayed: True" in sentence for sentence in await two_tenants(owner_url))
+
+
+async def test_row_level_security_alone_keeps_keys_apart(owner: asyncpg.Connection, owner_url: str) -> None:
+    """A query that forgets the tenant finds nothing of another."""
+    await rewrite(owner, "recall", (OF_TENANT, "i.operation"), (OF_TENANTS_POOL, "l.operation"))
+
+    assert await two_tenants(owner_url) == []
+
+
+@pytest.mark.parametrize("forced", [True, False])
+async def test_security_that_is_not_forced_does_not_hold_for_the_owner(
+    owner: asyncpg.Connection, owner_url: str, *, forced: bool
+) -> None:
+    """Where the gateway serves as the owner of the tables, by mistake: forced it holds all the same."""
+    for table in ("pool", "claim", "ledger", "idempotency"):
+        await owner.execute(f"ALTER TABLE capacity.{table} OWNER TO {APPLICATION_ROLE}")
+        if not forced:
+            await owner.execute(f"ALTER TABLE capacity.{table} NO FORCE ROW LEVEL SECURITY")
+
+    wrong = await two_tenants(owner_url)
+
+    assert any("saw what is of ['a', 'b']" in sentence for sentence in wrong) is not forced
+    assert forced is (wrong == [])

@@ -3,12 +3,14 @@
 from races import (
     ended_backends,
     expiry_while_waiting,
+    given_back_twice,
     many_takers,
     mixed,
     moved_away,
     one_claim,
     two_places,
     two_takers,
+    two_tenants,
 )
 
 
@@ -50,3 +52,13 @@ async def test_time_is_read_after_the_wait_for_the_lock(owner_url: str) -> None:
 async def test_ended_backends_leave_all_or_nothing(owner_url: str) -> None:
     """At whatever moment, the same key afterwards is applied once."""
     assert await ended_backends(owner_url) == []
+
+
+async def test_of_two_who_give_back_one_claim_one_does(owner_url: str) -> None:
+    """Whoever comes second is told that it has been given back, and nothing is given back twice."""
+    assert await given_back_twice(owner_url) == []
+
+
+async def test_two_tenants_with_the_same_names_and_keys_do_not_meet(owner_url: str) -> None:
+    """On one connection, one after the other."""
+    assert await two_tenants(owner_url) == []
