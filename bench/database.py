@@ -83,7 +83,12 @@ class BenchDatabase:
         asyncio.run(self._restore(events))
 
     async def _restore(self, events: Sequence[tuple[str, str]]) -> None:
-        await self._execute(f"SELECT past.restore({QUOTA})")
+        while True:
+            try:
+                await self._execute(f"SELECT past.restore({QUOTA})")
+                break
+            except asyncpg.DeadlockDetectedError:  # with a gateway's sweeper, that looks on all the time
+                continue
         await define(self.url, events)
         await self._execute("ANALYZE")
         await self._execute("CHECKPOINT")
