@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,12 +32,17 @@ def main() -> None:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--quick", action="store_true", help="rounds of a second, for a look while developing")
     length.add_argument("--long", action="store_true", help="a million mutations, ten million entries: some hours")
+    parser.add_argument("--rounds", type=int, help="of each variant; absent = 5")
+    parser.add_argument("--seconds", type=float, help="of a round; absent = 3")
     parser.add_argument("--only", action="append", choices=ROWS, metavar="ROW", help=f"of: {', '.join(ROWS)}")
     parser.add_argument("--output", type=Path, help="where to write; absent = bench/results.md, or nowhere if partial")
     asked = parser.parse_args()
-    pace = QUICK if asked.quick else LONG if asked.long else USUAL
+    length_asked = QUICK if asked.quick else LONG if asked.long else USUAL
+    pace = replace(
+        length_asked, rounds=asked.rounds or length_asked.rounds, seconds=asked.seconds or length_asked.seconds
+    )
     rows = asked.only or list(ROWS)
-    output = asked.output or (BENCH / "results.md" if pace is not QUICK and not asked.only else None)
+    output = asked.output or (None if asked.quick or asked.only else BENCH / "results.md")
 
     reached: dict[str, Reached] = {name: {} for name in rows}
     began, load_before = time.monotonic(), os.getloadavg()[0]
@@ -108,7 +114,7 @@ def lines(rows: list[list[str]] | list[tuple[str, str]]) -> str:
 
 def shortened(pace: Pace) -> str:
     """What was run shorter than the table says."""
-    if pace is LONG:
+    if (pace.mutations, pace.entries) == (LONG.mutations, LONG.entries):
         return ""
     few, many = pace.entries
     return f"""
