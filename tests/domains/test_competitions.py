@@ -1144,7 +1144,7 @@ async def test_a_closed_competition_lets_nobody_in(ask: Ask, open_competition: A
 
 
 async def test_closing_and_opening_again_are_replays(ask: Ask, open_competition: Ask) -> None:
-    """The moment of the first closing stays; no entry is written."""
+    """The moment of the first closing stays; each is written down the first time."""
     await open_competition(600)
 
     closed = [await ask("closePool", kind="COMPETITION", ref="c") for _ in range(2)]
@@ -1152,7 +1152,8 @@ async def test_closing_and_opening_again_are_replays(ask: Ask, open_competition:
 
     assert [answer["replayed"] for answer in (*closed, *opened)] == [False, True, False, True]
     assert closed[0]["pool"] == closed[1]["pool"]
-    assert [answer["entries"] for answer in (*closed, *opened)] == [[]] * 4
+    reasons = [[entry["reason"] for entry in answer["entries"]] for answer in (*closed, *opened)]
+    assert reasons == [["CLOSE"], [], ["OPEN"], []]
 
 
 async def test_a_closed_competition_is_not_moved_to(
