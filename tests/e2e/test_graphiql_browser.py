@@ -1,7 +1,6 @@
 """GraphiQL in a real browser on a real gateway, without the internet."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +13,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from capacity_gateway.graphiql import EXAMPLES
 from e2e.processes import ROOT, GatewayProcess
+from skipping import not_tested
 
 CHROMIUM = shutil.which("chromium", path="/usr/bin")
 ARGUMENTS = (
@@ -46,10 +46,7 @@ MAKE_TOKENS_STALE = """() => {
 async def chromium() -> AsyncIterator[Browser]:
     """A headless Chromium; where there is none, CI fails and everybody else is told what was not tested."""
     if CHROMIUM is None:
-        missing = "NOT TESTED: GraphiQL in a browser, as there is no /usr/bin/chromium (apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        not_tested("GraphiQL in a browser, as there is no /usr/bin/chromium (apt-get install chromium)")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
