@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 import orjson
 import pytest
+import structlog
 from graphql.execution.collect_fields import FieldDetails
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -296,14 +297,19 @@ async def test_documents_are_measured(served: Served, document: str, code: str) 
 
 
 async def test_a_bug_is_masked(served: Served, owner: asyncpg.Connection) -> None:
-    """In a subscription and in a query."""
+    """In a subscription and in a query; the log has the id that the caller is told."""
     await owner.execute("REVOKE SELECT ON capacity.pool FROM capacity_app")
-    async with served.client() as client:
-        for document in (WATCH, "{ pools { totalCount } }"):
-            message = await (await client.ask(document)).message()
-            errors = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
-            assert errors[0]["extensions"]["code"] == "INTERNAL", errors
-            assert "pool" not in errors[0]["message"]
+    told = []
+    with structlog.testing.capture_logs() as logs:
+        async with served.client() as client:
+            for document in (WATCH, "{ pools { totalCount } }"):
+                message = await (await client.ask(document)).message()
+                errors = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
+                assert errors[0]["extensions"]["code"] == "INTERNAL", errors
+                assert "pool" not in errors[0]["message"]
+                told.append(errors[0]["extensions"]["requestId"])
+    assert told == [line["request_id"] for line in logs if line["event"] == "unexpected error"]
+    assert len(set(told)) == 2
 
 
 async def test_the_schema_is_not_shown_in_production(owner_url: str) -> None:

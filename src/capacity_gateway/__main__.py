@@ -14,6 +14,7 @@ import uvicorn
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 from starlette.applications import Starlette
@@ -25,6 +26,7 @@ from capacity_gateway.embedded import EmbeddedPostgres
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
 from capacity_gateway.kernel.database import CONNECTION_LOST, REFUSED, Database, NoConnection, application_url
+from capacity_gateway.kernel.doctor import Check, examine
 from capacity_gateway.kernel.errors import Busy
 from capacity_gateway.kernel.ledger import LedgerEntry
 from capacity_gateway.kernel.migrations import migrate as migrate_database
@@ -244,6 +246,36 @@ def repair(
 
 
 @cli.command
+def doctor(
+    *,
+    tenant: Annotated[str | None, Parameter(help="One tenant; absent = all.")] = None,
+    threshold: int = 5,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Look over the server, the schema, the role, the clocks and every ledger.
+
+    Exit 0 when all is well, 1 when something is wrong, 2 when it cannot be told. The monitors of the ledgers are drift,
+    for every day, orphans, for every week, broken chains, and growth, which is for comparing.
+
+    Args:
+        tenant: One tenant; absent = all.
+        threshold: How far a counter may be off.
+        as_json: Print JSON.
+    """
+    checks = asyncio.run(examine_all(tenant, threshold))
+    if as_json:
+        print(json.dumps([vars(check) for check in checks], indent=2))  # noqa: T201 - the command's result
+    else:
+        for check in checks:
+            figures = ", ".join(f"{name} {value}" for name, value in check.figures.items())
+            mark = "[red]✗[/red]" if check.problems else "[green]✓[/green]"
+            Console().print(f"{mark} {check.name:8} {escape(figures)}", highlight=False, soft_wrap=True)
+            for problem in check.problems:
+                Console().print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(any(check.problems for check in checks))
+
+
+@cli.command
 def export_schema(*, output: Path | None = None) -> None:
     """Print the GraphQL schema, or write it to a file.
 
@@ -311,6 +343,15 @@ async def repair_all(tenant: str | None, kind: PoolKind | None, note: str | None
         return [each async for each in repairs]
 
 
+async def examine_all(tenant: str | None, threshold: int) -> list[Check]:
+    """All that the doctor looks at."""
+    knobs = settings()
+    async with owning(owner_address(knobs)) as owner, gateway() as (database, _):
+        tenants = [tenant] if tenant else None
+        checks = examine(owner, database, tenants, threshold=threshold, seal_key=knobs.seal_key())
+        return [check async for check in checks]
+
+
 def change_of(entry: LedgerEntry) -> int:
     """What an entry did to what is available."""
     return entry.quota_change - entry.held_change - entry.confirmed_change
@@ -376,7 +417,7 @@ def configuration(knobs: Settings, app: Starlette, host: str, port: int) -> uvic
         app,
         host=host,
         port=port,
-        log_level="warning",
+        log_config=None,  # write_logs has done it
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=knobs.sockets_max + REQUESTS_MAX,  # sockets never take the room of requests
         http=guarded(knobs),

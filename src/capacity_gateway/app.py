@@ -22,6 +22,7 @@ from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnec
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.sweeper import Sweeper
 from capacity_gateway.logs import write_logs
+from capacity_gateway.metrics import Metrics
 from capacity_gateway.settings import Settings
 from capacity_gateway.streaming import StreamingEndpoint
 
@@ -67,6 +68,7 @@ def application(settings: Settings, database_url: str) -> Starlette:
             feed = app.state.feed = Feed(app.state.database, capacity)
             stack.push_async_callback(stop, asyncio.create_task(feed.run()))
             app.state.endpoint = StreamingEndpoint(settings, app.state.database, capacity, feed)
+            app.state.metrics = Metrics(settings, app.state.database, capacity)
             if settings.sweeper:
                 sweeper = Sweeper(app.state.database, capacity, idempotency_days=settings.idempotency_days)
                 stack.push_async_callback(stop, asyncio.create_task(sweeper.run()))
@@ -79,6 +81,7 @@ def application(settings: Settings, database_url: str) -> Starlette:
         Route("/", lambda _: RedirectResponse("/graphql")),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
+        Route("/metrics", metrics),
     ]
     if not settings.production:
         routes.insert(0, Mount("/graphql/assets", LastingFiles(directory=graphiql.ASSETS)))
@@ -129,3 +132,9 @@ async def readyz(request: Request) -> Response:
         problems = ["the database does not answer"]
     problems += await state.endpoint.login.problems()
     return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
+
+
+async def metrics(request: Request) -> Response:
+    """What is counted, for who may watch."""
+    answer: Response = await request.app.state.metrics(request)
+    return answer

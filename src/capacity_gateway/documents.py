@@ -59,6 +59,7 @@ class Document:
         self.operation = operation.operation
         self.name = operation.name.value if operation.name else None
         self.introspects = measure.introspects
+        self.selections = operation.selection_set.selections
         self._schema = schema
         self.node = node
         self._runs = 0

@@ -1,19 +1,103 @@
-"""Logs: one JSON object a line, with whole tracebacks and never what the frames hold."""
+"""Logs: one JSON object a line, or plain lines on a terminal; whole tracebacks and never what the frames hold."""
 
+import logging
+import random
 import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
+from graphql import FieldNode
+
+from capacity_gateway.documents import Document
+from capacity_gateway.kernel import measures
+
+log = structlog.get_logger()
 
 
 def write_logs() -> None:
-    """Set up how this process logs."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    """Set up how this process logs, and what its libraries log, each line with the id of its request."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+    ]
+    rendered: list[Any] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if sys.stderr.isatty()
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
+    structlog.configure(processors=[*shared, *rendered], logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered]
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+@dataclass
+class Asked:
+    """One operation that was asked for."""
+
+    document: Document | None = None
+    """What is to be run; None where nothing is."""
+    status: str | int = 200
+
+    def fields(self) -> list[str]:
+        """The fields it asks for, by their names in the schema; at most ten."""
+        selections = self.document.selections if self.document else ()
+        return [each.name.value for each in selections if isinstance(each, FieldNode)][:10]
+
+
+_at_hand: ContextVar[Asked] = ContextVar("asked")
+
+
+@contextmanager
+def asked(*, logged: bool) -> Iterator[Asked]:
+    """Give an operation an id, which its log lines and its unexpected errors carry; time it, and log it where wanted.
+
+    What is logged is names of the schema, codes and times: no argument, login or body.
+    """
+    structlog.contextvars.bind_contextvars(request_id=new_id())
+    outcomes: list[str] | None = [] if logged else None
+    measures.OUTCOMES_OF_REQUEST.set(outcomes)
+    one = Asked()
+    _at_hand.set(one)
+    began = time.perf_counter()
+    try:
+        yield one
+    finally:
+        seconds = time.perf_counter() - began
+        kind = one.document.operation.value if one.document else "none"
+        measures.request(kind).observe(seconds)
+        if logged:
+            log.info(
+                "request",
+                operation=kind,
+                fields=one.fields(),
+                outcomes=outcomes,
+                status=one.status,
+                duration_ms=round(seconds * 1000, 2),
+            )
+
+
+def note_document(document: Document) -> None:
+    """Say what the operation at hand runs."""
+    _at_hand.get().document = document
+
+
+def new_id() -> str:
+    """A name for an operation; a secret it is not, and so it costs 2 µs instead of 8."""
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))  # noqa: S311 - it need not be unguessable
+
+
+def request_id() -> str:
+    """The id of the operation at hand; a new one outside of any."""
+    return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())

@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     """The `iss` that logins must have; none = it is not looked at."""
     offer_secret: str | None = None
     """Signs the offer tokens of older clients; none = a key made from the HS256 secret, where there is one."""
+    metrics_token: str | None = None
+    """What who reads `/metrics` shows as a bearer token; none = it is for this machine alone."""
+    log_requests: bool = False
+    """Log a line for every operation: what it was, what came of it and how long it took."""
     seal_secret: str | None = None
     """Signs what `repair` seals; none = a key made from the HS256 secret, where there is one."""
     allowed_origins: str = ""

@@ -40,6 +40,7 @@ from capacity_gateway.kernel.context import Caller, Context
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.feed import Feed
+from capacity_gateway.logs import asked, note_document
 from capacity_gateway.rates import Places, name_of
 from capacity_gateway.settings import Settings
 
@@ -200,6 +201,13 @@ class StreamingEndpoint(Endpoint):
 
     async def answers(self, given: GraphQLRequestData, asking: Asking, address: str) -> AsyncGenerator[Answer, None]:
         """The answers to an operation, one for a query or a mutation; one without data where it was not begun."""
+        with asked(logged=self.settings.log_requests) as one:
+            async with aclosing(self._answers(given, asking, address)) as answers:
+                async for answer in answers:
+                    one.status = "answered" if "data" in answer else "refused"
+                    yield answer
+
+    async def _answers(self, given: GraphQLRequestData, asking: Asking, address: str) -> AsyncGenerator[Answer, None]:
         document = self.document(given.query or "")
         if isinstance(document, HTTPException):
             yield {"errors": [refusal(document)]}
@@ -214,6 +222,7 @@ class StreamingEndpoint(Endpoint):
             yield {"errors": [formatted(asking)]}
             return
         context = self.context(asking, address)
+        note_document(document)
         try:
             results = await self.schema.stream(
                 given.query,

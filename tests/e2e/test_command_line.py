@@ -13,7 +13,7 @@ from e2e.processes import ROOT, fetch, run
 
 SECRET = "a secret for tests, 32 bytes or more"  # noqa: S105 - for tests
 ORPHAN = "6a570147-57a0-4f50-8b89-f3044b28c4dc"
-COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "repair", "export-schema"]
+COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "repair", "doctor", "export-schema"]
 
 
 def claims_of(*arguments: str, **settings: object) -> dict[str, Any]:
@@ -194,6 +194,38 @@ async def test_repair_is_the_owners(demo_url: str) -> None:
 
     assert done.returncode == 2
     assert "permission denied" in done.stderr
+
+
+def test_doctor_finds_what_the_report_found(demo_url: str) -> None:
+    """London's drift and its orphan, for people and for programs; the threshold is of drift alone."""
+    done = run("doctor", database_url=demo_url, jwt_secret=SECRET)
+    checks = json.loads(run("doctor", "--json", "--threshold", "50", database_url=demo_url, jwt_secret=SECRET).stdout)
+
+    assert done.returncode == 1
+    assert "✗ drift" in done.stdout
+    assert "EMPWR Dance - London: the counter differs from the ledger by -50" in done.stdout
+    problems = {check["name"]: check["problems"] for check in checks}
+    orphan = f"EMPWR Dance - London: claim {ORPHAN} holds 50 with no ledger entry"
+    sound: list[str] = []
+    assert problems == {
+        **dict.fromkeys(("schema", "server", "role", "clock", "drift", "chains", "growth"), sound),
+        "orphans": [orphan],
+    }
+
+
+async def test_doctor_is_content_after_a_repair(demo_url: str) -> None:
+    """Exit 0, and the growth of the ledger is told."""
+    run("repair", database_url=demo_url, jwt_secret=SECRET)
+    done = run("doctor", "--json", database_url=demo_url, jwt_secret=SECRET)
+
+    assert done.returncode == 0
+    (growth,) = [check["figures"] for check in json.loads(done.stdout) if check["name"] == "growth"]
+    assert [(growth["entries"],)] == await fetch(demo_url, "SELECT count(*) FROM capacity.ledger")
+
+
+def test_doctor_cannot_tell_without_a_database() -> None:
+    """Exit 2: nothing is known to be wrong, nor right."""
+    assert run("doctor", database_url="postgresql://postgres@127.0.0.1:1/none", jwt_secret=SECRET).returncode == 2
 
 
 def test_export_schema_prints_the_schema_of_the_repository(tmp_path: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import orjson
 import structlog
 
+from capacity_gateway.kernel import measures
 from capacity_gateway.kernel.combiner import Combiner, Overloaded
 from capacity_gateway.kernel.commands import Attribution, Command, Expire
 from capacity_gateway.kernel.database import (
@@ -44,7 +45,7 @@ class Capacity:
     def __init__(self, database: Database, *, deadline_seconds: float, combining: bool = True) -> None:
         """Take these connections; without `combining`, each request is a transaction, as benchmarks compare it."""
         self._database = database
-        self._combiner = Combiner(database) if combining else None
+        self.combiner = Combiner(database) if combining else None
         self.deadline_seconds = deadline_seconds
         self.changed: Callable[[], None] = lambda: None
         """Called when this process has changed something, for whoever watches."""
@@ -71,10 +72,14 @@ class Capacity:
             repeatable=by.key is not None or all(command.repeatable for command in commands),
         )
         if isinstance(rows, GatewayBusyError):
+            measures.count_outcome(by.operation, rows.code)
             return rows
         if any(row["entries"] for row in rows):
             self.changed()
-        return decode(rows, commands, by, success)
+        outcome = decode(rows, commands, by, success)
+        refused = outcome.code if isinstance(outcome, CapacityError) else None
+        measures.count_outcome(by.operation, refused or ("REPLAYED" if outcome.replayed else "OK"))
+        return outcome
 
     async def record(
         self, tenant: str, command: Command, by: Attribution, success: Callable[..., Success]
@@ -116,9 +121,9 @@ class Capacity:
         in_doubt = False
         while True:
             try:
-                if historic or self._combiner is None:
+                if historic or self.combiner is None:
                     return await self._alone(tenant, commands, until, historic=historic)
-                return await self._combiner.apply(tenant, commands, until=until)
+                return await self.combiner.apply(tenant, commands, until=until)
             except (*TRANSIENT, *CONNECTION_LOST) as error:
                 lost = isinstance(error, CONNECTION_LOST)
                 in_doubt = in_doubt or lost

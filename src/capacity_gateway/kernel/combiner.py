@@ -5,11 +5,13 @@ is no timer: a request that finds a lane free is sent at once, and one that does
 """
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
 import orjson
 
+from capacity_gateway.kernel import measures
 from capacity_gateway.kernel.database import (
     CONNECTION_LOST,
     NOT_APPLIED,
@@ -147,6 +149,16 @@ class Combiner:
                 self._queued -= 1
             self._forget(name, tenant)
 
+    @property
+    def queued(self) -> int:
+        """How many requests wait."""
+        return self._queued
+
+    @property
+    def lanes_in_use(self) -> int:
+        """How many transactions are in flight."""
+        return LANES + LANES_APART - self._lanes - self._lanes_apart
+
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is in flight, for anybody."""
         return not self._tenants and not self._queued and not self._sending
@@ -195,6 +207,8 @@ class Combiner:
         commands = [
             {"request": number, **command} for number, request in enumerate(batch) for command in request.commands
         ]
+        measures.BATCH_COMMANDS.observe(len(commands))
+        began = time.perf_counter()
         try:
             rows = iter(await self._database.apply(name, orjson.dumps(commands).decode()))
         except Exception as error:  # noqa: BLE001 - it is the callers'
@@ -206,6 +220,7 @@ class Combiner:
                 if not request.answer.done():  # its caller may have gone away
                     request.answer.set_result(outcomes)
         finally:
+            measures.BATCH_SECONDS.observe(time.perf_counter() - began)
             self._occupy(tenant, batch, -1, apart=apart)
             self._send_what_can_go()
             self._forget(name, tenant)

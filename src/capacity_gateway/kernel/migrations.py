@@ -52,6 +52,16 @@ async def migrate(owner_url: str, application_url: str | None = None) -> list[st
         await connection.close()  # and with it the session's lock
 
 
+async def pending(connection: asyncpg.Connection) -> list[str]:
+    """The names of what `migrate` would apply."""
+    if not await connection.fetchval("SELECT to_regclass('capacity.migration') IS NOT NULL"):
+        return ["everything"]
+    record = {row["name"]: row["checksum"] for row in await connection.fetch("SELECT * FROM capacity.migration")}
+    tables = [file.stem for file in sorted((SQL / "tables").glob("*.sql")) if file.stem not in record]
+    _, checksum = _functions()
+    return tables if record.get("functions") == checksum else [*tables, "functions"]
+
+
 async def _apply_tables(connection: asyncpg.Connection) -> list[str]:
     record = {row["name"]: row["checksum"] for row in await connection.fetch("SELECT * FROM capacity.migration")}
     applied = []
@@ -69,8 +79,7 @@ async def _apply_tables(connection: asyncpg.Connection) -> list[str]:
 
 
 async def _apply_functions(connection: asyncpg.Connection) -> list[str]:
-    texts = [file.read_text() for file in sorted((SQL / "functions").glob("*.sql"))]
-    checksum = hashlib.sha256("".join(texts).encode()).hexdigest()
+    texts, checksum = _functions()
     known = await connection.fetchval("SELECT checksum FROM capacity.migration WHERE name = 'functions'")
     if known == checksum:
         return []
@@ -85,3 +94,9 @@ async def _apply_functions(connection: asyncpg.Connection) -> list[str]:
             await connection.execute(text)
         await connection.execute(_RECORD, "functions", checksum)
     return ["functions"]
+
+
+def _functions() -> tuple[list[str], str]:
+    """The texts of all functions, and their checksum."""
+    texts = [file.read_text() for file in sorted((SQL / "functions").glob("*.sql"))]
+    return texts, hashlib.sha256("".join(texts).encode()).hexdigest()

@@ -4,14 +4,17 @@ Nothing depends on it but the time at which offers go out while nobody asks; who
 """
 
 import asyncio
+from collections import Counter
 
 import structlog
 
+from capacity_gateway.kernel import measures
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import QUERIES, REFUSED, Database
 
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
+ORPHANS_SECONDS = 60  # at most, to look up every live claim
 FORGOTTEN_AT_ONCE = 1000
 VERIFIED_AT_ONCE = 10_000  # entries; smaller ledgers are verified whole whenever they are reconciled (0.2 s, measured)
 
@@ -33,9 +36,11 @@ class Sweeper:
         while True:
             try:
                 await self.sweep()
+                measures.SWEPT.set_to_current_time()
                 if loop.time() >= forget_at:
                     await self.forget()
                     await self.verify()
+                    await self.count_orphans()
                     forget_at = loop.time() + FORGET_SECONDS
             except Exception as error:  # noqa: BLE001 - a sweep is worth less than the next one
                 log.warning("could not sweep; trying again", reason=f"{type(error).__name__}: {error}")
@@ -84,6 +89,18 @@ class Sweeper:
             for pool in pools:
                 verified += await self._verify_pool(tenant, pool)
         return verified
+
+    async def count_orphans(self) -> int:
+        """Count the claims with no ledger entry behind them, for whoever watches. Returns how many there are."""
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = '{ORPHANS_SECONDS}s'")
+            rows = await connection.fetch("SELECT kind, orphans FROM capacity.count_orphans()", timeout=ORPHANS_SECONDS)
+        found = Counter[str]()
+        for row in rows:
+            found[row["kind"]] += row["orphans"]
+        for kind, orphans in found.items():
+            measures.ORPHANS.labels(kind).set(orphans)
+        return found.total()
 
     async def _verify_pool(self, tenant: str, pool: str) -> int:
         verified, batch = 0, VERIFIED_AT_ONCE

@@ -1,0 +1,186 @@
+"""`/metrics` is well-formed, tells the truth, and is for who may watch."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
+from asking import ask, define, hold, take
+from capacity_gateway.kernel.capacity import Capacity
+from capacity_gateway.kernel.database import Database
+from capacity_gateway.kernel.sweeper import Sweeper
+from conftest import Gateway, running
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+SET_QUOTA = """
+mutation ($key: String!, $quota: Int!) {
+  setQuota(input: { kind: COMPETITION, ref: "p", quota: $quota, idempotencyKey: $key }) { __typename }
+}
+"""
+
+
+async def scrape(gateway: Gateway, **headers: str) -> httpx.Response:
+    """The metrics as they are told on this machine."""
+    return await gateway.http.get("http://localhost/metrics", headers=headers)
+
+
+def read(text: str) -> dict[Series, float]:
+    """The value of each series; fails on what is not well-formed, and on a name that stands twice."""
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    assert [family.name for family in families if not family.documentation] == []
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every scrape looks at the pools anew."""
+    monkeypatch.setattr("capacity_gateway.metrics.SURVEY_SECONDS", 0)
+
+
+@pytest.fixture
+async def values(gateway: Gateway) -> Callable[[], Any]:
+    """What a scrape says, of a series by its name and labels: how much more than at the beginning."""
+    before = read((await scrape(gateway)).text)
+
+    async def now() -> Callable[..., float]:
+        after = read((await scrape(gateway)).text)
+
+        def more(name: str, **labels: str) -> float:
+            series = (name, frozenset(labels.items()))
+            return after[series] - before.get(series, 0)
+
+        return more
+
+    return now
+
+
+async def test_what_is_counted_is_what_was_done(
+    gateway: Gateway, database: Database, values: Callable[[], Any]
+) -> None:
+    """Outcomes by operation and type, requests by kind, commands and transactions, documents known and unknown."""
+    await ask(database, define(100), take("a", 10))
+    for key, quota in (("k1", 20), ("k1", 20), ("k2", 5), ("k1", 21)):
+        await gateway.send(SET_QUOTA, {"key": key, "quota": quota})
+    await gateway.post("{ nonsense }")
+
+    more = await values()
+
+    counted = {
+        kind: more("capacity_outcomes_total", operation="setQuota", type=kind)
+        for kind in ("OK", "REPLAYED", "QUOTA_BELOW_USE", "IDEMPOTENCY_CONFLICT")
+    }
+    assert counted == {"OK": 1, "REPLAYED": 1, "QUOTA_BELOW_USE": 1, "IDEMPOTENCY_CONFLICT": 1}
+    assert more("capacity_request_seconds_count", operation="mutation") == 4
+    assert more("capacity_batch_commands_sum") == 4
+    assert more("capacity_batch_seconds_count") == 4
+    assert more("capacity_documents_total", cache="miss") >= 1
+
+
+async def test_pools_are_told_by_kind(gateway: Gateway, database: Database, owner: asyncpg.Connection) -> None:
+    """What they hold, how many are full or drift; no series is of one pool or one tenant."""
+    await ask(database, define(100), take("a", 10), define(5, "competition:q"), hold("b", 5, "competition:q"))
+    await ask(database, define(None), take("a", 2), tenant="elsewhere")
+    await owner.execute("UPDATE capacity.pool SET confirmed = confirmed + 7 WHERE id = 'competition:p' AND quota = 100")
+
+    told = read((await scrape(gateway)).text)
+
+    names = ("pools", "full_pools", "quota", "held", "confirmed", "drifting_pools", "drift", "ledger_entries")
+    kind = frozenset({("kind", "competition")})
+    assert [told[f"capacity_{name}", kind] for name in names] == [3, 1, 105, 5, 19, 1, 7, 3]
+    assert told["capacity_database_up", frozenset()] == 1
+
+
+async def test_orphans_and_what_is_overdue_are_told(
+    gateway: Gateway, database: Database, capacity: Capacity, owner: asyncpg.Connection
+) -> None:
+    """Claims with no entry behind them, since the last look; and for how long a hold has been left unsettled."""
+    await ask(database, define(100), take("a", 10), hold("b", 5))
+    await owner.execute("DELETE FROM capacity.ledger WHERE claim_id = 'a'")
+    await owner.execute("UPDATE capacity.claim SET expires_at = clock_timestamp() - interval '60 s' WHERE id = 'b'")
+
+    assert await Sweeper(database, capacity, idempotency_days=30).count_orphans() == 1
+
+    told = read((await scrape(gateway)).text)
+    kind = frozenset({("kind", "competition")})
+    assert told["capacity_orphans", kind] == 1
+    assert 60 <= told["capacity_overdue_seconds", kind] < 120
+
+
+async def test_a_database_that_is_away_is_told_as_such(gateway: Gateway, owner_url: str) -> None:
+    """What the gateway knows by itself is told all the same."""
+    await gateway.app.state.database._connections.close()  # noqa: SLF001 - as if it were away
+
+    told = read((await scrape(gateway)).text)
+
+    assert told["capacity_database_up", frozenset()] == 0
+    assert ("capacity_queued_requests", frozenset()) in told
+
+
+async def test_without_a_token_metrics_are_for_this_machine(gateway: Gateway) -> None:
+    """Neither for what a proxy hands on, nor for a page under a foreign name that leads here."""
+    foreign = await gateway.http.get("http://gateway.example.org/metrics")
+    handed_on = await scrape(gateway, **{"x-forwarded-for": "203.0.113.7"})
+
+    assert [answer.status_code for answer in (await scrape(gateway), foreign, handed_on)] == [200, 403, 403]
+
+
+async def test_with_a_token_metrics_are_for_who_shows_it(owner_url: str) -> None:
+    """From wherever that is, and in production too; nobody else gets any, not even here."""
+    async with running(owner_url, metrics_token="t0ken", production=True) as gateway:  # noqa: S106 - for tests
+        url = "http://gateway.example.org/metrics"
+        shown = await gateway.http.get(url, headers={"authorization": "Bearer t0ken"})
+        wrong = await gateway.http.get(url, headers={"authorization": "Bearer tOken"})
+
+        assert [shown.status_code, wrong.status_code, (await scrape(gateway)).status_code] == [200, 403, 403]
+
+
+async def test_requests_are_logged_where_it_is_wanted(owner_url: str, database: Database) -> None:
+    """A line for each: an id, names of the schema, outcomes and times; nothing that a caller has sent."""
+    await ask(database, define(100), take("a", 10))
+    async with running(owner_url, log_requests=True) as gateway:
+        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+            await gateway.send(SET_QUOTA, {"key": "secret-key", "quota": 20})
+            await gateway.post("query ($email: String) { who: me(email: $email) }", {"email": "ann@example.org"})
+
+    (first, second) = [line for line in logs if line["event"] == "request"]
+    assert first.items() >= {"operation": "mutation", "fields": ["setQuota"], "status": 200}.items()
+    assert first["outcomes"] == ["setQuota OK"]
+    assert first["duration_ms"] > 0
+    assert first["request_id"] != second["request_id"]
+    assert not [word for word in ("secret-key", "ann@", "Bearer") if word in json.dumps(logs)]
+
+
+async def test_requests_are_not_logged_unless_it_is_wanted(gateway: Gateway) -> None:
+    """Who serves thousands a second may not want as many lines."""
+    with structlog.testing.capture_logs() as logs:
+        await gateway.post("{ __typename }")
+
+    assert logs == []
+
+
+async def test_a_bug_is_logged_under_the_id_of_its_request(
+    owner_url: str, database: Database, owner: asyncpg.Connection
+) -> None:
+    """The caller is told the id that all lines of the request carry; and bugs are counted."""
+    await ask(database, define(100))
+    await owner.execute("REVOKE SELECT ON capacity.ledger FROM capacity_app")
+    async with running(owner_url, log_requests=True) as gateway:
+        before = read((await scrape(gateway)).text)
+        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+            answer = await gateway.post('{ a: capacity(kind: COMPETITION, ref: "p") { ledger { totalCount } } }')
+        after = read((await scrape(gateway)).text)
+
+    told = answer["errors"][0]["extensions"]["requestId"]
+    assert [(line["event"], line["request_id"]) for line in logs] == [("unexpected error", told), ("request", told)]
+    series = ("capacity_unexpected_errors_total", frozenset[tuple[str, str]]())
+    assert after[series] - before[series] == 1
