@@ -33,18 +33,23 @@ WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid
 
 
 @asynccontextmanager
-async def at_the_wire(owner_url: str) -> AsyncIterator[tuple[Capacity, Proxy]]:
-    """The one door, behind a wire that can be cut; the database must listen on a socket."""
+async def wire(owner_url: str) -> AsyncIterator[tuple[str, Proxy]]:
+    """The address, as the application role, of a wire that can be cut; the database must listen on a socket."""
     (socket_dir,) = parse_qs(urlsplit(owner_url).query)["host"]
     url = await application_url(owner_url)
     folder = Path(tempfile.mkdtemp(prefix="wire-"))
     try:
         async with Proxy(folder, Path(socket_dir)) as proxy:
-            wire = url.replace(quote(socket_dir), quote(str(folder)))
-            async with Database.open(wire) as database:
-                yield Capacity(database, deadline_seconds=3), proxy
+            yield url.replace(quote(socket_dir), quote(str(folder))), proxy
     finally:
         shutil.rmtree(folder)
+
+
+@asynccontextmanager
+async def at_the_wire(owner_url: str) -> AsyncIterator[tuple[Capacity, Proxy]]:
+    """The one door, behind such a wire."""
+    async with wire(owner_url) as (url, proxy), Database.open(url) as database:
+        yield Capacity(database, deadline_seconds=3), proxy
 
 
 def some_takes_and_returns(claims: int) -> Iterator[Command]:
@@ -104,10 +109,7 @@ async def cut_while_at_work(owner_url: str) -> list[str]:
             await proxy.cut(Cut.DURING)
             await asyncio.sleep(0.4)
         answer = await answering
-        ends = time.monotonic() + 5
-        while await owner.fetchval(AT_WORK):
-            assert time.monotonic() < ends, "the transaction does not end"
-            await asyncio.sleep(0.01)
+        await at_rest(owner)
         wrong = await told_and_done(owner, "key", answer)
         wrong += await told_and_done(owner, "key", await submit(capacity, command, "key"))
         await owner.close()
@@ -141,3 +143,11 @@ async def told_and_done(owner: asyncpg.Connection, key: str, answer: CapacityCha
         return []
     told = {str(e.id): e.hash for e in answer.entries} if isinstance(answer, CapacityChange) else {}
     return [] if told == there else [f"S7: {key} was told {answer}, and under it there is {there}"]
+
+
+async def at_rest(owner: asyncpg.Connection) -> None:
+    """Wait until nobody else is at work in a database."""
+    ends = time.monotonic() + 5
+    while await owner.fetchval(AT_WORK):
+        assert time.monotonic() < ends, "the transaction does not end"
+        await asyncio.sleep(0.01)

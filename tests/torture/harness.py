@@ -26,6 +26,10 @@ class Summary:
     """What came of it."""
 
     seed: int
+    operations: int
+    """That clients asked for, reads among them."""
+    repeated: int
+    """Keys that were sent again after they had been answered."""
     seconds: float
     settled_seconds: float
     faults: Counter[str]
@@ -35,15 +39,10 @@ class Summary:
     snapshots: int
     wrong: list[str]
 
-    @property
-    def operations(self) -> int:
-        """How many mutations and reads were asked for."""
-        return self.answers.total()
-
     def __str__(self) -> str:
-        operations, faults = self.operations, self.faults.total()
         lines = [
-            f"seed {self.seed}: {operations} operations in {self.seconds:.0f} s under {faults} faults",
+            f"seed {self.seed}: {self.operations} operations, {self.repeated} of them sent again when they were answered",
+            f"  in {self.seconds:.0f} s, under {self.faults.total()} faults",
             f"  faults: {listed(self.faults)}",
             f"  attempts: {listed(self.attempts)}",
             f"  answers: {listed(self.answers)}",
@@ -98,6 +97,8 @@ async def torture(
     history = clients.history
     return Summary(
         seed=seed,
+        operations=sum(call.first is None for call in history.calls),
+        repeated=sum(call.first is not None for call in history.calls),
         seconds=time.monotonic() - began,
         settled_seconds=settled_seconds,
         faults=failed,

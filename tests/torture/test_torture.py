@@ -12,8 +12,10 @@ async def test_whatever_fails_nothing_promised_is_broken(folder: Path) -> None:
     Gateways and backends are killed and frozen, PostgreSQL is stopped without a checkpoint, connections are cut around
     the commit.
     """
-    summary = await torture(folder, operations=5000, faults=24, seed=random.randrange(2**32))  # noqa: S311
-    print(summary)  # noqa: T201 - with the seed, to run it again
+    seed = random.randrange(2**32)  # noqa: S311 - no secret
+    print(f"scripts/torture --seed {seed}")  # noqa: T201 - to run it again
+    summary = await torture(folder, operations=5000, faults=24, seed=seed)
+    print(summary)  # noqa: T201 - shown when the test fails
 
     assert summary.wrong == []
     assert summary.operations >= 5000
