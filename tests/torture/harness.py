@@ -40,9 +40,9 @@ class Summary:
     wrong: list[str]
 
     def __str__(self) -> str:
+        asked = f"{self.operations} operations, and {self.repeated} sent again"
         lines = [
-            f"seed {self.seed}: {self.operations} operations, {self.repeated} of them sent again when they were answered",
-            f"  in {self.seconds:.0f} s, under {self.faults.total()} faults",
+            f"seed {self.seed}: {asked}, in {self.seconds:.0f} s under {self.faults.total()} faults",
             f"  faults: {listed(self.faults)}",
             f"  attempts: {listed(self.attempts)}",
             f"  answers: {listed(self.answers)}",
