@@ -13,7 +13,7 @@ import pytest
 
 from asking import OTHER, POOL, ask, ask_one, codes, confirm, define, hold, release, take
 from capacity_gateway.embedded import EmbeddedPostgres
-from capacity_gateway.kernel.database import WAITED_TOO_LONG, Database, application_url
+from capacity_gateway.kernel.database import SQL, WAITED_TOO_LONG, Database, application_url
 from capacity_gateway.kernel.migrations import migrate
 from e2e.processes import postmaster
 from invariants import check_invariants
@@ -169,3 +169,20 @@ async def test_the_books_balance_whatever_the_clock_does_meanwhile(
     assert sum(await asyncio.gather(*workers)) > 50
     assert await check_invariants(owner) == []
     assert await owner.fetchval("SELECT count(*) FROM capacity.ledger WHERE reason = 'EXPIRY'") > 0
+
+
+@pytest.mark.controls
+async def test_by_the_servers_clock_alone_entries_are_out_of_order(
+    database: Database, owner: asyncpg.Connection, step: Step
+) -> None:
+    """A control: what is recorded after the step is recorded before what was there."""
+    text = (SQL / "functions" / "decide_request.sql").read_text()
+    by_the_server = text.replace("greatest(now, (d.pools[a]).clock)", "now")
+    assert by_the_server != text
+    await owner.execute(by_the_server)
+    await ask(database, define(10), take("a", 1))
+
+    step(-HOUR)
+
+    assert (await ask_one(database, take("b", 1)))["code"] == "OK"
+    assert any("recorded before" in sentence for sentence in await check_invariants(owner))
