@@ -418,6 +418,7 @@ def configuration(knobs: Settings, app: Starlette, host: str, port: int) -> uvic
         host=host,
         port=port,
         log_config=None,  # write_logs has done it
+        access_log=False,  # CAPACITY_LOG_REQUESTS says more
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=knobs.sockets_max + REQUESTS_MAX,  # sockets never take the room of requests
         http=guarded(knobs),

@@ -95,7 +95,7 @@ def note_document(document: Document) -> None:
 
 def new_id() -> str:
     """A name for an operation; a secret it is not, and so it costs 2 µs instead of 8."""
-    return str(uuid.UUID(int=random.getrandbits(128), version=4))  # noqa: S311 - it need not be unguessable
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))
 
 
 def request_id() -> str:
