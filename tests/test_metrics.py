@@ -67,9 +67,9 @@ async def values(gateway: Gateway) -> Callable[[], Any]:
 async def test_what_is_counted_is_what_was_done(
     gateway: Gateway, database: Database, values: Callable[[], Any]
 ) -> None:
-    """Outcomes by operation and type, requests by kind, commands and transactions, documents known and unknown."""
+    """Outcomes by operation and type, also of what never reached the database; requests, transactions and documents."""
     await ask(database, define(100), take("a", 10))
-    for key, quota in (("k1", 20), ("k1", 20), ("k2", 5), ("k1", 21)):
+    for key, quota in (("k1", 20), ("k1", 20), ("k2", 5), ("k1", 21), ("k3", -1), ("\t", 1)):
         await gateway.send(SET_QUOTA, {"key": key, "quota": quota})
     await gateway.post("{ nonsense }")
 
@@ -77,12 +77,12 @@ async def test_what_is_counted_is_what_was_done(
 
     counted = {
         kind: more("capacity_outcomes_total", operation="setQuota", type=kind)
-        for kind in ("OK", "REPLAYED", "QUOTA_BELOW_USE", "IDEMPOTENCY_CONFLICT")
+        for kind in ("OK", "REPLAYED", "QUOTA_BELOW_USE", "IDEMPOTENCY_CONFLICT", "INVALID_INPUT")
     }
-    assert counted == {"OK": 1, "REPLAYED": 1, "QUOTA_BELOW_USE": 1, "IDEMPOTENCY_CONFLICT": 1}
-    assert more("capacity_request_seconds_count", operation="mutation") == 4
-    assert more("capacity_batch_commands_sum") == 4
-    assert more("capacity_batch_seconds_count") == 4
+    assert counted == {"OK": 1, "REPLAYED": 1, "QUOTA_BELOW_USE": 1, "IDEMPOTENCY_CONFLICT": 1, "INVALID_INPUT": 2}
+    assert more("capacity_request_seconds_count", operation="mutation") == 6
+    assert more("capacity_batch_commands_sum") == 5
+    assert more("capacity_batch_seconds_count") == 5
     assert more("capacity_documents_total", cache="miss") >= 1
 
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 import orjson
 import structlog
 
-from capacity_gateway.kernel import measures
 from capacity_gateway.kernel.combiner import Combiner, Overloaded
 from capacity_gateway.kernel.commands import Attribution, Command, Expire
 from capacity_gateway.kernel.database import (
@@ -72,14 +71,10 @@ class Capacity:
             repeatable=by.key is not None or all(command.repeatable for command in commands),
         )
         if isinstance(rows, GatewayBusyError):
-            measures.count_outcome(by.operation, rows.code)
             return rows
         if any(row["entries"] for row in rows):
             self.changed()
-        outcome = decode(rows, commands, by, success)
-        refused = outcome.code if isinstance(outcome, CapacityError) else None
-        measures.count_outcome(by.operation, refused or ("REPLAYED" if outcome.replayed else "OK"))
-        return outcome
+        return decode(rows, commands, by, success)
 
     async def record(
         self, tenant: str, command: Command, by: Attribution, success: Callable[..., Success]

@@ -14,6 +14,7 @@ from strawberry.types import get_object_definition
 from strawberry.types.base import StrawberryOptional
 from strawberry.utils.str_converters import to_camel_case
 
+from capacity_gateway.kernel import measures
 from capacity_gateway.kernel.commands import Attribution, Command, Define
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
@@ -79,7 +80,7 @@ async def submit(
     checks: Sequence[CapacityError | None] = (),
     keyed: bool = True,
 ) -> Any:
-    """Submit a mutation's commands as its caller and under its key.
+    """Submit a mutation's commands as its caller and under its key, and count what comes of it.
 
     Args:
         info: of the mutation; its field name is the operation.
@@ -93,6 +94,21 @@ async def submit(
         What `Capacity.submit` returns, or InvalidInputError. Which members of a union these may be is GraphQL's
         to check, hence Any.
     """
+    outcome = await _submit(info, given, commands, success, checks, keyed=keyed)
+    refused = outcome.code if isinstance(outcome, CapacityError) else None
+    measures.count_outcome(info.field_name, refused or ("REPLAYED" if outcome.replayed else "OK"))
+    return outcome
+
+
+async def _submit(
+    info: Info,
+    given: Any,
+    commands: Sequence[Command],
+    success: Callable[..., Success],
+    checks: Sequence[CapacityError | None],
+    *,
+    keyed: bool,
+) -> Success | CapacityError:
     caller = info.context.caller
     header_key = header_key_of(info) if keyed else None
     key = getattr(given, "idempotency_key", None)
