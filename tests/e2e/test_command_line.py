@@ -189,10 +189,13 @@ async def test_repair_prints_json(demo_url: str) -> None:
 
 
 async def test_repair_is_the_owners(demo_url: str) -> None:
-    """With the application's address alone it is refused, in words."""
-    done = run("repair", database_url=await application_url(demo_url), jwt_secret=SECRET)
+    """With the application's address alone it is refused, in words; to look is the application's, too."""
+    address = await application_url(demo_url)
+    done = run("repair", database_url=address, jwt_secret=SECRET)
+    looked = run("reconcile", "--json", database_url=address, jwt_secret=SECRET)
 
-    assert done.returncode == 2
+    assert (done.returncode, looked.returncode) == (2, 1)
+    assert looked.stdout == run("reconcile", "--json", database_url=demo_url, jwt_secret=SECRET).stdout
     assert "permission denied" in done.stderr
 
 
