@@ -13,6 +13,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 ARGUMENTS = {
     "after": "A cursor to go on behind; absent = from the beginning.",
+    "changes": "What is to be tried, 1 to 10 changes, in this order.",
     "deviceType": "What sort of device it is on.",
     "eventId": "Which event.",
     "capacityChanged.after": "The last version that the caller knows of; absent = begin with the pool as it is.",
@@ -27,6 +28,7 @@ ARGUMENTS = {
     "representations": "What is referred to: a __typename and an id each.",
     "registrationIn": "Who registers.",
     "sessionId": "Which session.",
+    "states": "Only those in one of these states; absent = all.",
     "status": "Only those in this status; absent = all.",
     "statusFilter": "Only those in this status; absent = all.",
     "time": "The instant, with an offset from UTC.",

@@ -726,3 +726,72 @@ async def test_all_of_an_answer_is_busy_when_one_read_is(owner_url: str, owner: 
         )
 
     assert {error["extensions"]["code"] for error in answer["errors"]} == {"BUSY"}
+
+
+# ------------------------------------------------------------------ who has places, and who waits
+
+CLAIMS = """
+query ($states: [ClaimState!], $first: Int! = 50, $after: String) {
+  capacity(kind: COMPETITION, ref: "c") {
+    claims(states: $states, first: $first, after: $after) {
+      edges { node { id title quantity state } } pageInfo { hasNextPage endCursor }
+    }
+  }
+}
+"""
+LINE = """
+query ($first: Int! = 50, $after: String) {
+  capacity(kind: COMPETITION, ref: "c") {
+    line(first: $first, after: $after) { edges { node { id quantity } } pageInfo { hasNextPage endCursor } }
+  }
+}
+"""
+
+
+async def ids(gateway: Gateway, document: str, **variables: Any) -> list[list[str]]:
+    """The ids on all pages of a pool's claims or line."""
+    pages: list[list[str]] = []
+    while True:
+        (page,) = (await gateway.send(document, variables)).values()
+        pages.append([edge["node"]["id"] for edge in page["edges"]])
+        if not page["pageInfo"]["hasNextPage"]:
+            return pages
+        variables |= {"after": page["pageInfo"]["endCursor"]}
+
+
+@pytest.mark.usefixtures("history")
+async def test_a_pool_shows_its_claims_page_by_page(gateway: Gateway) -> None:
+    """In the order they came, whatever has become of them."""
+    assert await ids(gateway, CLAIMS, first=3) == [["r1", "r2", "r3"], ["r4"]]
+
+
+@pytest.mark.usefixtures("history")
+async def test_claims_are_chosen_by_their_state(gateway: Gateway, do: Do) -> None:
+    """Who has places is told apart from who gave them back."""
+    await do("cancelReservation", reservationId="r2", idempotencyKey="cancel")
+
+    assert await ids(gateway, CLAIMS, states=["HELD", "CONFIRMED"]) == [["r1", "r3", "r4"]]
+    assert await ids(gateway, CLAIMS, states=["RELEASED"]) == [["r2"]]
+    assert await ids(gateway, CLAIMS, states=[]) == [[]]
+
+
+async def test_the_line_of_a_pool_begins_with_the_next(gateway: Gateway, do: Do) -> None:
+    """Those who wait, in the order of the queue, page by page."""
+    await do("createCompetition", id="c", name="C", quota=600)
+    for name in ("b", "c", "a"):
+        await do("requestReservation", id=name, competitionId="c", studioId="s", spacesRequested=1)
+    await do("approve", reservationId="b", spacesConfirmed=1)
+
+    assert await ids(gateway, LINE, first=1) == [["c"], ["a"]]
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("field", ["claims", "line"])
+async def test_claims_are_shown_to_who_may_read_the_whole_ledger(gateway: Gateway, field: str) -> None:
+    """A studio sees its own by other ways, and nobody's here."""
+    document = f'{{ capacity(kind: COMPETITION, ref: "c") {{ mayGovern {field} {{ totalCount }} }} }}'
+    studio = await gateway.post(document, headers=gateway.login("s", "studio", studioId="s"))
+
+    assert studio["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert studio["data"]["capacity"] == {"mayGovern": False, field: None}
+    assert (await gateway.send(document))["mayGovern"]

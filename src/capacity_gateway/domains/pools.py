@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
-from capacity_gateway.kernel.commands import Close, Define, Open, Resize
+from capacity_gateway.kernel.commands import Attribution, Close, Define, Open, Resize
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import BadUserInput, Busy, Forbidden, Unauthenticated
 from capacity_gateway.kernel.ledger import LedgerConnection, LedgerEntry, LedgerFilter
@@ -21,6 +21,7 @@ from capacity_gateway.kernel.outcomes import (
     NotFoundError,
     PoolSuccess,
     QuotaBelowUseError,
+    WhatIf,
 )
 from capacity_gateway.kernel.paging import Connection, Edge, connect, page_size, read_cursor
 from capacity_gateway.kernel.pools import Claim, ClaimState, Pool, page_of_pools
@@ -28,6 +29,7 @@ from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.submission import at_least, governed, submit
 from capacity_gateway.kernel.vocabulary import PoolKind
 
+CHANGES_MAX = 10  # tried together
 BUSY_SECONDS = 0.25  # before an offer is read again
 
 
@@ -52,8 +54,8 @@ class DefinePoolInput:
 
 
 @strawberry.input
-class SetQuotaInput:
-    """A new quota for a pool."""
+class QuotaChangeInput:
+    """Another quota for a pool."""
 
     kind: PoolKind
     """What is counted."""
@@ -67,6 +69,31 @@ class SetQuotaInput:
     """How far beyond the quota it may go by itself. Null or absent: unchanged."""
     allow_below_use: bool = False
     """Shrink below what is in use, knowingly: nothing is taken until there is room again."""
+
+    def command(self) -> Resize:
+        """The same for the kernel."""
+        return Resize(
+            kind=self.kind,
+            pool_id=self.kind.pool_id(self.ref),
+            quota=self.quota,
+            unlimited=self.unlimited,
+            oversell_max=self.oversell_max,
+            allow_below_use=self.allow_below_use,
+        )
+
+    def checks(self) -> list[InvalidInputError | None]:
+        """What is wrong with it before anything is asked."""
+        return [
+            both_given(self),
+            at_least("quota", self.quota, 0),
+            at_least("oversellMax", self.oversell_max, 0),
+        ]
+
+
+@strawberry.input
+class SetQuotaInput(QuotaChangeInput):
+    """A new quota for a pool."""
+
     note: str | None = None
     """Why, for the ledger."""
     idempotency_key: str
@@ -99,6 +126,12 @@ PoolResult = Annotated[
 ]
 
 
+WhatIfResult = Annotated[
+    WhatIf | QuotaBelowUseError | NotFoundError | InvalidInputError | GatewayBusyError,
+    strawberry.union("WhatIfResult", description="What would be, or why it would be refused."),
+]
+
+
 def may_govern(info: Info, kind: PoolKind) -> None:
     """Check that the caller may make and change pools of this kind."""
     info.context.caller.require("admin", "director")
@@ -106,7 +139,7 @@ def may_govern(info: Info, kind: PoolKind) -> None:
         raise Forbidden
 
 
-def both_given(given: DefinePoolInput | SetQuotaInput) -> InvalidInputError | None:
+def both_given(given: DefinePoolInput | QuotaChangeInput) -> InvalidInputError | None:
     """The refusal of a limit on what has none."""
     if given.unlimited and given.quota is not None:
         return InvalidInputError(field="quota", message="quota must be absent when unlimited is true")
@@ -196,6 +229,25 @@ class Queries:
         return Connection(edges=edges, page_info=page.page_info)
 
     @strawberry.field
+    async def what_if(self, info: Info, changes: list[QuotaChangeInput]) -> WhatIfResult | None:
+        """What `setQuota` would do to these pools together, all or none: tried under the lock and undone.
+
+        Nothing changes. For whoever may change the pools.
+        """
+        if not 1 <= len(changes) <= CHANGES_MAX:
+            raise BadUserInput(f"changes must be 1 to {CHANGES_MAX}")
+        for change in changes:
+            pool = await governed(info, change.kind, change.ref)
+            if not isinstance(pool, Pool):
+                return pool
+            if refusal := next((check for check in change.checks() if check), None):
+                return refusal
+        caller = info.context.caller
+        by = Attribution(operation=info.field_name, actor=caller.holder)
+        outcome: Any = await info.context.capacity.what_if(caller.tenant, [c.command() for c in changes], by)
+        return outcome
+
+    @strawberry.field
     async def my_claims(
         self, info: Info, kind: PoolKind | None = None, first: int = 50, after: str | None = None
     ) -> Connection[Claim]:
@@ -249,24 +301,7 @@ class Mutations:
         pool = await governed(info, input.kind, input.ref)
         if not isinstance(pool, Pool):
             return await submit(info, input, success=PoolSuccess, checks=[pool])
-        return await submit(
-            info,
-            input,
-            Resize(
-                kind=input.kind,
-                pool_id=input.kind.pool_id(input.ref),
-                quota=input.quota,
-                unlimited=input.unlimited,
-                oversell_max=input.oversell_max,
-                allow_below_use=input.allow_below_use,
-            ),
-            success=PoolSuccess,
-            checks=[
-                both_given(input),
-                at_least("quota", input.quota, 0),
-                at_least("oversellMax", input.oversell_max, 0),
-            ],
-        )
+        return await submit(info, input, input.command(), success=PoolSuccess, checks=input.checks())
 
     @strawberry.mutation
     async def close_pool(self, info: Info, input: PoolRefInput) -> PoolResult | None:  # noqa: A002

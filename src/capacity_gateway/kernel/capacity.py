@@ -24,9 +24,11 @@ from capacity_gateway.kernel.outcomes import (
     CapacityChange,
     CapacityError,
     GatewayBusyError,
+    WhatIf,
     busy,
     decode,
 )
+from capacity_gateway.kernel.paging import LARGEST_PAGE
 from capacity_gateway.kernel.pools import Json
 
 Success = TypeVar("Success", bound=CapacityChange)
@@ -87,6 +89,23 @@ class Capacity:
         attributed = {name: value for name, value in vars(by).items() if value is not None}
         rows = await self._apply(tenant, [command.fields() | attributed], historic=True)
         return rows if isinstance(rows, GatewayBusyError) else decode(rows, [command], by, success)
+
+    async def what_if(self, tenant: str, commands: Sequence[Command], by: Attribution) -> WhatIf | CapacityError:
+        """What `submit` would do, found out by doing it and undoing it in the same statement. Nothing changes.
+
+        Returns:
+            What would be, or the refusal that `submit` would answer with; GatewayBusyError where it could not be
+            found out within the deadline.
+        """
+        text = orjson.dumps([{"request": 1, **command.fields(), "actor": by.actor} for command in commands]).decode()
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                told = orjson.loads(await self._database.what_if(tenant, text, size=LARGEST_PAGE))
+        except (*TRANSIENT, *CONNECTION_LOST, *NOT_APPLIED):
+            return busy(BusyOutcome.NOT_APPLIED)
+        rows = told["outcomes"]
+        outcome = decode(rows, commands, by, CapacityChange)
+        return outcome if isinstance(outcome, CapacityError) else WhatIf.decode(told["pools"], rows[0]["as_of"])
 
     async def settle(self, tenant: str, pool_ids: Sequence[str]) -> int:
         """End the holds of these pools that are due, within the deadline; returns in how many that was done.

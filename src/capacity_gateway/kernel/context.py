@@ -51,6 +51,10 @@ class Caller:
             or (self.organization is not None and self.organization == organization)
         )
 
+    def may_govern(self, pool: "Pool") -> bool:
+        """Whether the caller may change a pool: by role, or as its organiser."""
+        return pool.kind in self.governs and self.may_audit(pool)
+
     def require(self, *roles: str) -> None:
         """Check for one of these roles.
 

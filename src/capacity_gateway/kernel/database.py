@@ -144,6 +144,12 @@ class Database:
             rows = await connection.fetch("SELECT outcome FROM capacity.apply($1, $2, $3)", tenant, commands, historic)
         return [row["outcome"] for row in rows]
 
+    async def what_if(self, tenant: str, commands: str, *, size: int) -> str:
+        """What one request of commands would do, as JSON, with at most `size` rows of each sort; changes nothing."""
+        async with self.connection() as connection:
+            told: str = await connection.fetchval("SELECT capacity.what_if($1, $2, $3)", tenant, commands, size)
+        return told
+
     async def unsafe_settings(self) -> list[str]:
         """What makes this server or role unfit to keep promises, one sentence each; empty when fit."""
         async with self.connection() as connection:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import strawberry
 
@@ -49,6 +49,46 @@ class RetryAdvice(Enum):
     """A new attempt may succeed (without a key: just send again)."""
     SAME_KEY = "SAME_KEY"
     """Not applied, or unknown; the same key settles it."""
+
+
+@strawberry.type
+class WhatIfPool:
+    """A pool in question: as it is, and as it would be."""
+
+    before: Pool
+    """As it is."""
+    after: Pool
+    """As it would be."""
+    entries: list[LedgerEntry]
+    """The entries that would be written, at most the first 100; the versions tell how many there would be."""
+    offers: list[Claim]
+    """The offers that would go out to who waits, at most the first 100."""
+    waiting: list[Claim]
+    """Who would wait, or wait still, the next first, at most 100."""
+
+    @classmethod
+    def decode(cls, row: Json, as_of: str) -> Self:
+        """One pool of `capacity.what_if`'s answer."""
+        return cls(
+            before=Pool.decode(row["before"], as_of),
+            after=Pool.decode(row["after"], as_of),
+            entries=[LedgerEntry.decode(entry) for entry in row["entries"]],
+            offers=[Claim.decode(claim) for claim in row["offers"]],
+            waiting=[Claim.decode(claim) for claim in row["waiting"]],
+        )
+
+
+@strawberry.type
+class WhatIf:
+    """What would be. Nothing of it is."""
+
+    pools: list[WhatIfPool]
+    """The pools in question."""
+
+    @classmethod
+    def decode(cls, rows: Sequence[Json], as_of: str) -> Self:
+        """What `capacity.what_if` found out."""
+        return cls(pools=[WhatIfPool.decode(row, as_of) for row in rows])
 
 
 @strawberry.interface

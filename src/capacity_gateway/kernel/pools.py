@@ -89,6 +89,8 @@ class Claim:
     """Who has it."""
     subject: strawberry.ID | None
     """What it is for outside: a reservation, an order line."""
+    title: str | None
+    """A name that a person knows: the studio, the guest."""
     quantity: int
     """How many: asked for while waiting, taken afterwards."""
     state: ClaimState
@@ -100,12 +102,13 @@ class Claim:
     since: datetime
     """When it entered its state."""
     pool_id: strawberry.Private[str]
-    title: strawberry.Private[str | None]
     stage: strawberry.Private[str | None]
     facts: strawberry.Private[Json]
     offered: strawberry.Private[bool]
     created_at: strawberry.Private[datetime]
     confirmed_at: strawberry.Private[datetime | None]
+    rank: strawberry.Private[int] = 0
+    place: strawberry.Private[int | None] = None
 
     @property
     def kind(self) -> PoolKind:
@@ -131,6 +134,8 @@ class Claim:
             offered=row["offered"],
             created_at=moment(row["created_at"]),
             confirmed_at=moment_or_none(row["confirmed_at"]),
+            rank=row["rank"],
+            place=row["place"],
         )
 
     @strawberry.field
@@ -226,6 +231,34 @@ class Pool:
     async def mine(self, info: Info) -> Claim | None:
         """The caller's own live claim in this pool; the oldest, should there be several."""
         return await info.context.reads.live_claim(self.id, info.context.caller.names.get(self.kind))
+
+    @strawberry.field
+    def may_govern(self, info: Info) -> bool:
+        """Whether the caller may change its quota and read all of its ledger."""
+        return info.context.caller.may_govern(self)
+
+    @strawberry.field
+    async def claims(
+        self, info: Info, states: list[ClaimState] | None = None, first: int = 50, after: str | None = None
+    ) -> Connection[Claim] | None:
+        """Its claims, in the order they came. Null where the caller may not read its whole ledger."""
+        if not info.context.caller.may_audit(self):
+            raise Forbidden
+        size = page_size(first)
+        last = read_cursor(after, str, str)
+        wanted = None if states is None else [state.value for state in states]
+        claims = await info.context.reads.claims_of_pool(self.id, states=wanted, after=last, limit=size + 1)
+        return connect(claims, lambda claim: (claim.created_at.isoformat(), claim.id), first=size, after=after)
+
+    @strawberry.field
+    async def line(self, info: Info, first: int = 50, after: str | None = None) -> Connection[Claim] | None:
+        """Who waits for it, the next first. Null where the caller may not read its whole ledger."""
+        if not info.context.caller.may_audit(self):
+            raise Forbidden
+        size = page_size(first)
+        last = read_cursor(after, int, int)
+        claims = await info.context.reads.line_of_pool(self.id, after=last, limit=size + 1)
+        return connect(claims, lambda claim: (claim.rank, claim.place or 0), first=size, after=after)
 
     @strawberry.field
     async def at(self, info: Info, time: datetime) -> PoolSnapshot:

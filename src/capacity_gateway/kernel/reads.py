@@ -194,19 +194,33 @@ class Reads:
         return None if row is None else Claim.decode(row)
 
     async def claims_of_pool(
-        self, pool_id: str, *, holder: str | None, stage: str | None, after: Sequence[Any], limit: int
+        self,
+        pool_id: str,
+        *,
+        holder: str | None = None,
+        stage: str | None = None,
+        states: Sequence[str] | None = None,
+        after: Sequence[Any],
+        limit: int,
     ) -> list[Claim]:
-        """Claims of a pool in the order they came, all or of one holder, in all stages or one."""
+        """Claims of a pool in the order they came: all, or of one holder, in one stage, in some states."""
         time, claim_id = after
         rows = await self.many(
             "claims_of_pools",
             pool_id,
             holder=holder,
             stage=stage,
+            states=states,
             after_time=as_time(time),
             after_id=claim_id,
             size=limit,
         )
+        return [Claim.decode(row) for row in rows]
+
+    async def line_of_pool(self, pool_id: str, *, after: Sequence[Any], limit: int) -> list[Claim]:
+        """Who waits for a pool, the next first."""
+        rank, place = after
+        rows = await self.many("lines_of_pools", pool_id, after_rank=rank, after_place=place, size=limit)
         return [Claim.decode(row) for row in rows]
 
     async def own_claims(

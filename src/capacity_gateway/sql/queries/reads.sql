@@ -36,8 +36,9 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS c;
 
--- name: claims_of_pools(tenant, ids, holder, stage, after_time, after_id, size)
--- For each of these pools a page of its claims, in the order they came: all, or those of a holder, or in a stage.
+-- name: claims_of_pools(tenant, ids, holder, stage, states, after_time, after_id, size)
+-- For each of these pools a page of its claims, in the order they came: all, or those of a holder, in a stage, or in
+-- some states.
 SELECT i.id AS key, capacity.claim_shown(c.claim) AS value
 FROM unnest(:ids::text[]) AS i (id)
 CROSS JOIN LATERAL (
@@ -45,6 +46,7 @@ CROSS JOIN LATERAL (
     WHERE c.tenant_id = :tenant AND c.pool_id = i.id
         AND (:holder::text IS NULL OR c.holder = :holder)
         AND (:stage::text IS NULL OR c.stage = :stage)
+        AND (:states::text[] IS NULL OR c.state = ANY(:states))
         AND (:after_time::timestamptz IS NULL OR (c.created_at, c.id) > (:after_time, :after_id::text))
     ORDER BY c.created_at, c.id
     LIMIT :size
@@ -264,3 +266,16 @@ CROSS JOIN LATERAL (
 ) AS c
 WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[])
 ORDER BY p.id;
+
+-- name: lines_of_pools(tenant, ids, after_rank, after_place, size)
+-- For each of these pools a page of who waits, the next first.
+SELECT i.id AS key, capacity.claim_shown(c.claim) AS value
+FROM unnest(:ids::text[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT c AS claim, c.rank, c.place FROM capacity.claim AS c
+    WHERE c.tenant_id = :tenant AND c.pool_id = i.id AND c.state = 'waiting'
+        AND (:after_rank::integer IS NULL OR (c.rank, c.place) > (:after_rank, :after_place::bigint))
+    ORDER BY c.rank, c.place
+    LIMIT :size
+) AS c
+ORDER BY i.id, c.rank, c.place;
