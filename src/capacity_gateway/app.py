@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from cross_web import HTTPException
 from starlette.applications import Starlette
@@ -10,17 +11,18 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from capacity_gateway import graphiql
+from capacity_gateway import graphiql, operators
 from capacity_gateway.endpoint import JSON, refuse
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.sweeper import Sweeper
+from capacity_gateway.login import offered_tokens
 from capacity_gateway.logs import write_logs
 from capacity_gateway.metrics import Metrics
 from capacity_gateway.settings import Settings
@@ -79,6 +81,8 @@ def application(settings: Settings, database_url: str) -> Starlette:
         WebSocketRoute("/graphql", GraphQLRoute()),
         Route("/graphql/stream", EventsRoute()),
         Route("/", lambda _: RedirectResponse("/graphql")),
+        Mount("/console/assets/{digest}", LastingFiles(directory=operators.ASSETS)),
+        Route("/console", partial(console, settings)),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
@@ -116,6 +120,14 @@ class EventsRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one operation."""
         await scope["app"].state.endpoint.stream(scope, receive, send)
+
+
+async def console(settings: Settings, request: Request) -> Response:
+    """The page for those who run the gateway."""
+    return HTMLResponse(
+        operators.page(offered_tokens(settings, request.url.hostname)),
+        headers={"content-security-policy": operators.CONTENT_SECURITY_POLICY, "cache-control": "no-store"},
+    )
 
 
 async def healthz(_: Request) -> Response:

@@ -17,7 +17,7 @@ from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.types import ExecutionResult
 
-from capacity_gateway import graphiql
+from capacity_gateway import graphiql, operators
 from capacity_gateway.documents import Document, read_document
 from capacity_gateway.kernel import measures
 from capacity_gateway.kernel.capacity import Capacity
@@ -26,13 +26,13 @@ from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
-from capacity_gateway.login import Login, demo_tokens
+from capacity_gateway.login import Login, offered_tokens
 from capacity_gateway.logs import asked, note_document, request_id
 from capacity_gateway.offers import Offers
 from capacity_gateway.persisted import PersistedDocuments
 from capacity_gateway.rates import RateLimit
 from capacity_gateway.schema import schema
-from capacity_gateway.settings import LOOPBACK, Settings
+from capacity_gateway.settings import Settings
 
 log = structlog.get_logger()
 
@@ -70,7 +70,9 @@ class Endpoint(GraphQL[Context, None]):
         self.login = Login(settings)
         self._offers = Offers(settings)
         self._seal_key = settings.seal_key()
-        self._persisted = PersistedDocuments(self._limits, settings.trusted_documents)
+        self._persisted = PersistedDocuments(
+            self._limits, settings.trusted_documents, own=operators.DOCUMENTS.values()
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, in GraphQL's own form."""
@@ -169,11 +171,9 @@ class Endpoint(GraphQL[Context, None]):
             await context.close()
 
     async def render_graphql_ide(self, request: Request) -> Response:
-        """GraphiQL with an example a tab; on this machine alone, with a secret of our own making, a login in each."""
-        here = {self.settings.host, request.url.hostname} <= LOOPBACK  # a name of somebody else's may lead here too
-        tokens = demo_tokens(self.settings) if here and not self.settings.jwt_secret else {}
+        """GraphiQL with an example a tab, and a login in each where logins are offered."""
         return HTMLResponse(
-            graphiql.page(tokens),
+            graphiql.page(offered_tokens(self.settings, request.url.hostname)),
             headers={
                 "content-security-policy": graphiql.CONTENT_SECURITY_POLICY,
                 "cache-control": "no-store",

@@ -165,6 +165,12 @@ def mint(settings: Settings, claims: Mapping[str, Any], *, ttl_seconds: int) -> 
     return jwt.encode(given, settings.signing_secret(), algorithm="HS256")
 
 
+def offered_tokens(settings: Settings, hostname: str | None) -> dict[str, str]:
+    """The demo's tokens for a page to offer: on this machine alone, and with a secret of our own making."""
+    here = {settings.host, hostname} <= LOOPBACK  # a name of somebody else's may lead here too
+    return demo_tokens(settings) if here and not settings.jwt_secret and not settings.production else {}
+
+
 def demo_tokens(settings: Settings) -> dict[str, str]:
     """A token for each role, for a day, to try the gateway with."""
     people = {

@@ -6,6 +6,7 @@ there are no others: they are known from the start, and nothing else is run.
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ REMEMBERED_MAX = 1000  # documents of at most 64 KB, the length of a body
 class PersistedDocuments:
     """Documents by the SHA-256 of their texts."""
 
-    def __init__(self, limits: Limits, trusted: Path | None = None) -> None:
-        """Trust what a folder of `.graphql` files, or a JSON object of texts by their hashes, holds.
+    def __init__(self, limits: Limits, trusted: Path | None = None, own: Iterable[str] = ()) -> None:
+        """Trust what a folder of `.graphql` files, or a JSON object of texts by their hashes, holds; and our own.
 
         Raises:
             ValueError: when that is not what the path has, or a hash is not its text's.
         """
         self._limits = limits
-        self._trusted = None if trusted is None else read_trusted(trusted)
+        self._trusted = None
+        if trusted is not None:
+            self._trusted = read_trusted(trusted) | {sha256(text): text for text in own}
         self._remembered: OrderedDict[str, str] = OrderedDict()
 
     def trusts(self, text: str) -> bool:

@@ -1,0 +1,88 @@
+// The GraphQL API: the page's only source. The token is kept in this tab alone, until the tab is closed.
+
+const given = JSON.parse(document.getElementById("given").textContent);
+
+export const documents = given.documents;
+export const offered = given.tokens;
+
+export const token = () => sessionStorage.getItem("token");
+
+export function signIn(text) {
+  sessionStorage.setItem("token", text.trim().replace(/^bearer\s+/i, ""));
+}
+
+export function signOut() {
+  sessionStorage.removeItem("token");
+  dispatchEvent(new Event("signedout"));
+}
+
+/** Who a token says it is; the gateway alone decides whether that holds. */
+export function who() {
+  try {
+    const [, payload] = token().split(".");
+    const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return {};
+  }
+}
+
+/** What went wrong, in words for whoever looks at the page. */
+export class Refusal extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const PLAIN = {
+  FORBIDDEN: "This login may not see that.",
+  BUSY: "The gateway is busy at the moment. Try again.",
+  UNAUTHENTICATED: "The login does not hold any more. Sign in again.",
+};
+
+/** The value of the only root field of one of the documents. */
+export async function ask(name, variables) {
+  let answer;
+  try {
+    const response = await fetch("/graphql", {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token()}` },
+      body: JSON.stringify({ query: documents[name], variables }),
+    });
+    answer = await response.json();
+  } catch {
+    throw new Refusal("UNREACHABLE", "The gateway cannot be reached. Try again.");
+  }
+  if (answer.errors) {
+    const { message, extensions = {} } = answer.errors[0];
+    if (extensions.code === "UNAUTHENTICATED") signOut();
+    throw new Refusal(extensions.code, PLAIN[extensions.code] ?? `${message}.`);
+  }
+  return Object.values(answer.data)[0];
+}
+
+/** The same for a change: what is refused is thrown, in the refusal's own words. */
+export async function change(name, input) {
+  const outcome = await ask(name, { input });
+  if (outcome.code) throw new Refusal(outcome.code, `${outcome.message}.`);
+  return outcome;
+}
+
+/** One page of a connection, as `paged` wants it. */
+export const page = (connection) => ({
+  rows: connection.edges.map((edge) => edge.node),
+  next: connection.pageInfo.hasNextPage ? connection.pageInfo.endCursor : null,
+});
+
+/** All rows of a connection, at most `most` of them. */
+export async function all(read, most = 500) {
+  const rows = [];
+  for (let after = null; rows.length < most;) {
+    const { rows: more, next } = await read(after);
+    rows.push(...more);
+    if (!next) break;
+    after = next;
+  }
+  return rows;
+}
