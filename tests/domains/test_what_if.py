@@ -148,10 +148,10 @@ async def test_what_it_shows_is_what_the_change_then_does(gateway: Gateway, chan
 
 async def test_places_may_move_between_pools(gateway: Gateway) -> None:
     """Two from the keynote to the workshop: both pools are shown, in the order of the changes."""
-    told = await what_if(gateway, KEYNOTE | {"quota": 28}, WORKSHOP | {"quota": 6})
+    told = await what_if(gateway, WORKSHOP | {"quota": 6}, KEYNOTE | {"quota": 28})
 
-    assert [(pool["before"]["quota"], pool["after"]["quota"]) for pool in told["pools"]] == [(30, 28), (4, 6)]
-    assert [len(pool["offers"]) for pool in told["pools"]] == [0, 2]
+    assert [(pool["before"]["quota"], pool["after"]["quota"]) for pool in told["pools"]] == [(4, 6), (30, 28)]
+    assert [len(pool["offers"]) for pool in told["pools"]] == [2, 0]
 
 
 async def test_a_refusal_is_the_changes_own(gateway: Gateway) -> None:

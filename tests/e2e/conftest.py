@@ -7,10 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
 
 from capacity_gateway.demo import load_demo
 from capacity_gateway.kernel.capacity import Capacity
+from e2e.browsing import ARGUMENTS, CHROMIUM
 from e2e.processes import GatewayProcess, database_of, fetch, postmaster
+from skipping import not_tested
 
 TENANT = "00000000-0000-0000-0000-000000000001"
 Start = Callable[..., GatewayProcess]
@@ -79,3 +83,14 @@ async def demo_url(owner_url: str, capacity: Capacity) -> str:
     """The address, as its owner, of a database of this test's own with the demo in it."""
     await load_demo(capacity, TENANT)
     return owner_url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """A headless Chromium; where there is none, CI fails and everybody else is told what was not tested."""
+    if CHROMIUM is None:
+        not_tested("the pages in a browser, as there is no /usr/bin/chromium (apt-get install chromium)")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()

@@ -2,29 +2,16 @@
 
 import json
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from capacity_gateway.graphiql import EXAMPLES
+from e2e.browsing import browsing
 from e2e.processes import ROOT, GatewayProcess
-from skipping import not_tested
-
-CHROMIUM = shutil.which("chromium", path="/usr/bin")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 FIRST_MUTATION = re.findall(r"^```graphql\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[0]
 
@@ -42,50 +29,17 @@ MAKE_TOKENS_STALE = """() => {
 }"""
 
 
-@pytest_asyncio.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    """A headless Chromium; where there is none, CI fails and everybody else is told what was not tested."""
-    if CHROMIUM is None:
-        not_tested("GraphiQL in a browser, as there is no /usr/bin/chromium (apt-get install chromium)")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
-@asynccontextmanager
-async def graphiql(chromium: Browser, gateway_url: str) -> AsyncIterator[Page]:
-    """GraphiQL as it opens; in the end, nothing came from elsewhere or failed, and the console is quiet."""
-    complaints: list[str] = []
-
-    def note(complaint: str, *, when: bool = True) -> None:
-        if when:
-            complaints.append(complaint)
-
-    async with await chromium.new_context(viewport={"width": 1440, "height": 900}) as context:
-        await context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page = await context.new_page()
-        page.on("console", lambda said: note(said.text, when=said.type in {"error", "warning"}))
-        page.on("pageerror", lambda error: note(str(error)))
-        page.on("request", lambda sent: note(sent.url, when=not sent.url.startswith((gateway_url, "data:"))))
-        page.on("requestfailed", lambda sent: note(f"{sent.url}: {sent.failure}"))
-        page.on("response", lambda answer: note(f"{answer.url}: {answer.status}", when=answer.status >= 400))
-        await page.goto(f"{gateway_url}/graphql", wait_until="networkidle")
-        yield page
-        assert complaints == []
-
-
 @pytest_asyncio.fixture
 async def page(chromium: Browser, gateway_url: str) -> AsyncIterator[Page]:
     """GraphiQL on a gateway that nobody changes."""
-    async with graphiql(chromium, gateway_url) as page:
+    async with browsing(chromium, gateway_url, "/graphql") as page:
         yield page
 
 
 @pytest_asyncio.fixture
 async def own_page(chromium: Browser, start: Callable[[], GatewayProcess]) -> AsyncIterator[Page]:
     """GraphiQL on a gateway of this test's own, with the demo as it begins."""
-    async with graphiql(chromium, start().ready().url) as page:
+    async with browsing(chromium, start().ready().url, "/graphql") as page:
         yield page
 
 

@@ -62,12 +62,19 @@ export async function ask(name, variables) {
   return Object.values(answer.data)[0];
 }
 
-/** The same for a change: what is refused is thrown, in the refusal's own words. */
+/** The same for a change: what is refused is thrown, in its own words; what is in doubt is sent again as the same. */
 export async function change(name, input) {
-  const outcome = await ask(name, { input });
-  if (outcome.code) throw new Refusal(outcome.code, `${outcome.message}.`);
-  return outcome;
+  for (let tries = 3; ; tries -= 1) {
+    const outcome = await ask(name, { input });
+    if (!outcome.code) return outcome;
+    if (outcome.retry !== "SAME_KEY" || tries === 1) throw new Refusal(outcome.code, `${outcome.message}.`);
+    await new Promise((done) => setTimeout(done, 250));
+  }
 }
+
+/** An idempotency key: what is sent again with it is done once. */
+export const newKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** One page of a connection, as `paged` wants it. */
 export const page = (connection) => ({

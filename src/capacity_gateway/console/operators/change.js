@@ -1,28 +1,35 @@
 // Another limit: first what it would do, computed by the gateway itself and undone, and only then for good.
 
-import { all, ask, change, page } from "./api.js";
+import { all, ask, change, newKey, page } from "./api.js";
 import { action, confirmed, h, labelled } from "./dom.js";
 import { bar, count, link, many, name, summary, whose } from "./words.js";
 
 const limit = (pool) => (pool.quota === null ? "no limit" : count(pool.quota));
 const fits = (pool, claim) => pool.available === null || claim.quantity <= pool.available + pool.oversellMax;
-const listed = (claims) => claims.map((claim) => `${whose(claim)} (${claim.quantity})`).join(", ");
+const NAMED = 10;
+
+/** The first of them by name, and how many more there are. */
+function listed(claims, number) {
+  const names = claims.slice(0, NAMED).map((claim) => `${whose(claim)} (${claim.quantity})`);
+  return names.join(", ") + (number > names.length ? ` and ${count(number - names.length)} more` : "");
+}
 
 /** What would become of one pool, in sentences. */
 function told({ before, after, offers, waiting }) {
   const lost = waiting.filter((claim) => fits(before, claim) && !fits(after, claim));
   const won = waiting.filter((claim) => !fits(before, claim) && fits(after, claim));
   const over = after.available < 0 ? -after.available : 0;
+  const offered = offers.length && after.waitlist.offered - before.waitlist.offered;
+  const line = after.waitlist?.waiting ?? waiting.length;
   const lines = [
     over > after.oversellMax &&
       `It would be ${count(over)} over its limit. Nobody is thrown out, and nobody gets in until there is room again.`,
-    offers.length > 0 && `${many(offers.length, "offer would go out", "offers would go out")}: ${listed(offers)}.`,
-    lost.length > 0 && `${many(lost.length, "request", "requests")} would no longer fit: ${listed(lost)}.`,
-    won.length > 0 && `${many(won.length, "request", "requests")} would fit then: ${listed(won)}.`,
-    waiting.length > 0 &&
-      `${many(waiting.length, "would wait", "would wait")}${waiting.length === 100 ? " or more" : ""}, ${whose(waiting[0])} next.`,
+    offered > 0 && `${many(offered, "offer")} would go out: ${listed(offers, offered)}.`,
+    lost.length > 0 && `${many(lost.length, "request")} would no longer fit: ${listed(lost, lost.length)}.`,
+    won.length > 0 && `${many(won.length, "request")} would fit then: ${listed(won, won.length)}.`,
+    line > 0 && `${count(line)} would wait, ${whose(waiting[0])} next.`,
   ].filter(Boolean);
-  if (over <= after.oversellMax && offers.length + lost.length + won.length === 0) lines.unshift("Nobody is affected.");
+  if (over <= after.oversellMax && offered + lost.length + won.length === 0) lines.unshift("Nobody is affected.");
   return h(
     "section",
     { className: "effect" },
@@ -45,7 +52,7 @@ function told({ before, after, offers, waiting }) {
 }
 
 /** The changes that the form asks for, as the API takes them. */
-function asked(pool, fields, others) {
+async function asked(pool, fields, others) {
   const { way, quota, spaces, other, oversell, below } = fields;
   const number = (field) => {
     const value = Number(field.value);
@@ -60,9 +67,10 @@ function asked(pool, fields, others) {
   if (!to) throw new Error("Choose where they are to go.");
   const moved = number(spaces);
   if (moved > pool.quota) throw new Error(`There are only ${count(pool.quota)} here.`);
+  const { quota: there } = await ask("Pool", { kind: to.kind, ref: to.ref });
   return [
     { ...self, quota: pool.quota - moved },
-    { kind: to.kind, ref: to.ref, quota: to.quota + moved },
+    { kind: to.kind, ref: to.ref, quota: there + moved },
   ];
 }
 
@@ -71,22 +79,26 @@ async function otherPools(pool) {
   return pools.filter((each) => each.id !== pool.id && each.mayGovern && each.quota !== null);
 }
 
-/** Ask for a reason, and change; each step under a key of its own, so that a second click is no second change. */
-async function apply(pool, changes) {
+/** Ask for a reason, and change what was looked at; not where a limit has changed since. */
+async function apply(pool, changes, shown) {
   const note = h("input", { maxLength: 500, autocomplete: "off" });
   const steps =
     changes.length > 1 &&
     h("p", {}, "This is done in two steps: first the places are taken from here, then they are added there.");
-  const yes = await confirmed(
-    `Change ${name(pool)}?`,
-    [steps, labelled("Why (kept in the history)", note)],
-    "Change it",
-  );
-  if (!yes) return false;
-  for (const each of changes) {
-    await change("SetQuota", { ...each, note: note.value || null, idempotencyKey: crypto.randomUUID() });
+  const why = labelled("Why (kept in the history)", note);
+  if (!(await confirmed(`Change ${name(pool)}?`, [steps, why], "Change it"))) return;
+  const now = await ask("WhatIf", { changes });
+  if (shown.some((each, n) => each.before.quota !== now.pools?.[n].before.quota)) {
+    throw new Error("Somebody has changed a limit meanwhile. Look again at what would happen.");
   }
-  return true;
+  for (const [n, each] of changes.entries()) {
+    try {
+      await change("SetQuota", { ...each, note: note.value || null, idempotencyKey: newKey() });
+    } catch (error) {
+      throw n === 0 ? error : new Error(`The places are taken from here, but not yet added there: ${error.message}`);
+    }
+  }
+  location.hash = link(pool); // whose history begins with it
 }
 
 function opening(pool) {
@@ -102,7 +114,7 @@ function opening(pool) {
     await change(closed ? "OpenPool" : "ClosePool", {
       kind: pool.kind,
       ref: pool.ref,
-      idempotencyKey: crypto.randomUUID(),
+      idempotencyKey: newKey(),
     });
     location.hash = link(pool);
   };
@@ -160,7 +172,7 @@ export async function changePage(pool) {
   };
   const look = async () => {
     result.replaceChildren();
-    const changes = asked(pool, fields, others);
+    const changes = await asked(pool, fields, others);
     const found = await ask("WhatIf", { changes });
     if (found.code === "QUOTA_BELOW_USE") {
       throw new Error(`${found.message.split(";")[0]}. Tick “Even below what is taken” to see what would happen then.`);
@@ -170,13 +182,7 @@ export async function changePage(pool) {
       h("h2", {}, "What would happen"),
       h("p", { className: "lead" }, "Nothing has changed yet."),
       ...found.pools.map(told),
-      action(
-        "Do it …",
-        async () => {
-          if (await apply(pool, changes)) location.hash = link(pool); // whose history begins with it
-        },
-        "primary",
-      ),
+      action("Do it …", () => apply(pool, changes, found.pools), "primary"),
     );
   };
   form.append(
@@ -192,6 +198,7 @@ export async function changePage(pool) {
     h("label", { className: "choice" }, fields.below, "Even below what is taken (nobody is thrown out)"),
     action("Show what would happen", look, "primary"),
   );
+  form.querySelector(".action button").type = "submit"; // so that Enter in a field presses it
   form.onchange = refresh;
   refresh();
   return h(

@@ -12,7 +12,7 @@ const nav = document.querySelector("nav");
 let shown = 0; // what came later is not overwritten by what was asked for earlier
 
 function loginPage() {
-  const field = h("textarea", { rows: 4, required: true, spellcheck: false, autocomplete: "off" });
+  const field = h("textarea", { rows: 4, required: true, autocomplete: "off" });
   const enter = (text) => {
     signIn(text);
     show();
@@ -89,9 +89,13 @@ async function show() {
   document.title = `${main.querySelector("h1").textContent} · Capacity`;
 }
 
+document.querySelector(".skip").onclick = (event) => {
+  event.preventDefault(); // the part of the address behind the # is the page's
+  main.focus();
+};
 addEventListener("hashchange", async () => {
   await show();
-  main.focus({ preventScroll: false });
+  main.focus();
   scrollTo(0, 0);
 });
 addEventListener("signedout", show);

@@ -6,6 +6,10 @@ CREATE OR REPLACE FUNCTION capacity.what_if(p_tenant text, p_commands jsonb, p_s
 RETURNS jsonb
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
+    named CONSTANT text[] := ARRAY(
+        SELECT c.command ->> 'pool_id' FROM jsonb_array_elements(p_commands) WITH ORDINALITY AS c (command, position)
+        ORDER BY c.position
+    );
     ids text[];
     before capacity.pool[];
     outcomes jsonb;
@@ -44,7 +48,7 @@ BEGIN
                     ORDER BY c.rank, c.place
                     LIMIT p_size
                 )
-            ) ORDER BY array_position(ids, p.id))
+            ) ORDER BY array_position(named, p.id))
             FROM unnest(before) AS b
             INNER JOIN capacity.pool AS p ON p.tenant_id = b.tenant_id AND p.id = b.id
         );
