@@ -451,6 +451,7 @@ async def listen(
 def greet(knobs: Settings, url: str) -> None:
     """Say where to go, and hand out a login for each role where the secret is one of our own making."""
     said.print(f"\n[bold green]Capacity gateway[/bold green] {url}/graphql", highlight=False)
+    said.print(f"Console {url}/console", highlight=False)
     if knobs.jwt_secret or knobs.production:
         return
     said.print("Logins for a day, as [bold]Authorization: Bearer …[/bold]\n", highlight=False)

@@ -70,9 +70,7 @@ class Endpoint(GraphQL[Context, None]):
         self.login = Login(settings)
         self._offers = Offers(settings)
         self._seal_key = settings.seal_key()
-        self._persisted = PersistedDocuments(
-            self._limits, settings.trusted_documents, own=operators.DOCUMENTS.values()
-        )
+        self._persisted = PersistedDocuments(self._limits, settings.trusted_documents, own=operators.DOCUMENTS.values())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, in GraphQL's own form."""

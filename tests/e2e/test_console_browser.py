@@ -66,8 +66,10 @@ async def test_a_token_is_pasted_and_kept_in_the_tab_alone(chromium: Browser, se
         await page.get_by_label("Your token").fill(f"Bearer {served.tokens()['director']}")
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.locator("#who")).to_contain_text("dora · director")
+        await expect(page.locator("#live")).to_have_text("Live")
         await page.reload()
         await expect(page.locator("#who")).to_contain_text("dora · director")
+        await expect(page.locator("#live")).to_have_text("Live")
         assert await page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
 
         await page.get_by_role("button", name="Sign out").click()

@@ -35,7 +35,7 @@ const orphanItem = (pool, done) => (orphan) =>
 
 function finding(found, done) {
   const { pool, discrepancy, orphans, problems } = found;
-  const others = problems.filter((problem) => !["DRIFT", "ORPHAN"].includes(problem.kind));
+  const others = problems.filter((problem) => !problem.sealed && !["DRIFT", "ORPHAN"].includes(problem.kind));
   return h(
     "li",
     { className: "card off" },
@@ -61,7 +61,7 @@ function finding(found, done) {
         "p",
         {},
         "This has to be looked into by whoever runs the gateway: ",
-        h("code", {}, "capacity-gateway reconcile"),
+        h("code", {}, "capacity-gateway repair --dry-run"),
         ".",
       ),
   );
@@ -69,8 +69,9 @@ function finding(found, done) {
 
 /** What is off, and how many pools are right. */
 export function findings(rows, done) {
-  const off = rows.filter((found) => found.problems.length > 0);
-  const right = rows.filter((found) => found.problems.length === 0);
+  const isOff = (found) => found.problems.some((problem) => !problem.sealed); // what is sealed was looked into
+  const off = rows.filter(isOff);
+  const right = rows.filter((found) => !isOff(found));
   const entries = rows.reduce((sum, found) => sum + found.ledgerEntryCount, 0);
   const said = off.length
     ? `${many(off.length, "pool is", "pools are")} off, ${count(right.length)} add up.`
