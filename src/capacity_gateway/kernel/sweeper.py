@@ -14,7 +14,7 @@ from capacity_gateway.kernel.database import QUERIES, REFUSED, Database
 
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
-ORPHANS_SECONDS = 60  # at most, to look up every live claim
+ORPHANS_SECONDS = 10  # at most, to look up every live claim (0.3 s for 200,000, measured); nothing is swept meanwhile
 FORGOTTEN_AT_ONCE = 1000
 VERIFIED_AT_ONCE = 10_000  # entries; smaller ledgers are verified whole whenever they are reconciled (0.2 s, measured)
 
@@ -40,8 +40,8 @@ class Sweeper:
                 if loop.time() >= forget_at:
                     await self.forget()
                     await self.verify()
-                    await self.count_orphans()
                     forget_at = loop.time() + FORGET_SECONDS
+                    await self.count_orphans()
             except Exception as error:  # noqa: BLE001 - a sweep is worth less than the next one
                 log.warning("could not sweep; trying again", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(SWEEP_SECONDS)
