@@ -15,6 +15,6 @@ async def test_without_waiting_for_the_disk_acknowledged_changes_are_lost(folder
     """PostgreSQL, stopped before it has written its log, comes back without them."""
     sabotage = f"ALTER ROLE {APPLICATION_ROLE} IN DATABASE postgres SET synchronous_commit = off"
 
-    summary = await torture(folder, operations=400, faults=3, seed=1, kinds=[World.stop_postgres], sabotage=sabotage)
+    summary = await torture(folder, operations=150, faults=3, seed=1, kinds=[World.stop_postgres], sabotage=sabotage)
 
     assert any(sentence.startswith("S6") for sentence in summary.wrong)
