@@ -39,6 +39,25 @@ def test_its_tree_is_the_tree() -> None:
     assert all((ROOT / "scripts" / name).exists() for name in re.findall(r"scripts/ +(.*)", tree)[0].split())
 
 
+def test_its_guarantees_have_tests() -> None:
+    """Every guarantee names a test that is there."""
+    rows = re.findall(r"^\| \*\*([A-Z]\d+)\*\* \|.*\| (.*) \|$", README, flags=re.MULTILINE)
+    there = {
+        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+
+    assert [name for name, _ in rows] == [
+        *(f"S{n}" for n in range(1, 13)),
+        *(f"E{n}" for n in range(1, 5)),
+        *(f"L{n}" for n in range(1, 7)),
+        *("A1", "G1", "G2", "O1", "O2"),
+    ]
+    for guarantee, tests in rows:
+        named = set(re.findall(r"`(test_\w+)`", tests))
+        assert named, guarantee
+        assert named <= there, guarantee
+
+
 def test_its_commands_exist() -> None:
     """Every command of the command line that the README names has help."""
     for command in sorted(set(re.findall(r"capacity-gateway (\w[\w-]+)", README))):

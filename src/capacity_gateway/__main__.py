@@ -21,12 +21,14 @@ from starlette.applications import Starlette
 
 from capacity_gateway.app import application
 from capacity_gateway.demo import load_demo
+from capacity_gateway.domains import events, tickets
 from capacity_gateway.domains.competitions import KIND, ReservationSuccess
 from capacity_gateway.embedded import EmbeddedPostgres
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
 from capacity_gateway.kernel.database import CONNECTION_LOST, REFUSED, Database, NoConnection, application_url
 from capacity_gateway.kernel.doctor import Check, examine
+from capacity_gateway.kernel.erasure import erase as erase_person
 from capacity_gateway.kernel.errors import Busy
 from capacity_gateway.kernel.ledger import LedgerEntry
 from capacity_gateway.kernel.migrations import migrate as migrate_database
@@ -49,6 +51,7 @@ cli = App(
 said = Console(stderr=True)
 """What a person reads while it works; results go to the standard output."""
 
+PERSONAL = events.PERSONAL + tickets.PERSONAL
 REQUESTS_MAX = 1024  # connections without a socket on them; beyond, 503 at once
 GRACE_SECONDS = 5  # to finish work in flight at a stop: longer than the deadline of any call
 
@@ -273,6 +276,26 @@ def doctor(
             for problem in check.problems:
                 Console().print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
     sys.exit(any(check.problems for check in checks))
+
+
+@cli.command
+def erase(*, holder: str | None = None, email: str | None = None, tenant: Tenant = None) -> None:
+    """Forget a person: names, addresses and telephone numbers. The ledger stays as it is, and its hashes hold.
+
+    Args:
+        holder: Whose: a login's subject.
+        email: A guest's address; capitals and small letters are the same.
+        tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+    """
+    if not (holder or email):
+        fail("Whom? Give --holder or --email.")
+
+    async def run() -> int:
+        async with gateway() as (database, _):
+            tenant_id = tenant or settings().default_tenant
+            return await erase_person(database, tenant_id, holder=holder, email=email, names=PERSONAL)
+
+    said.print(f"Erased from {asyncio.run(run())} claims.")
 
 
 @cli.command

@@ -44,6 +44,8 @@ CONFIRMED, CANCELLED, CHECKED_IN = "CONFIRMED", "CANCELLED", "CHECKED_IN"
 CHECKED_IN_AT = "checked_in_at"
 MOST_SESSIONS = 20
 GUEST = "guest:"
+PERSONAL = ("email",)
+"""The facts of a registration that are of a person, to be erased."""
 """How a holder begins that stands for an address."""
 
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from capacity_gateway.domains.events import Event
 
 KIND = PoolKind.TICKET_TYPE
+PERSONAL = ("guest_email", "guest_name", "guest_phone")
+"""The facts of an order that are of a person, to be erased."""
 PENDING, COMPLETED, CANCELLED, REFUNDED = "PENDING", "COMPLETED", "CANCELLED", "REFUNDED"
 MOST_LINES = 20
 MOST_IN_LINE = 10_000
@@ -377,7 +379,9 @@ async def held_order(info: Info, given: HoldTicketsInput, holder: str | None, *,
         for line in given.lines
         if line.ticket_type_id in types
     ]
-    buyer = {name: getattr(given, name) for name in ("guest_email", "guest_name", "guest_phone")}
+    buyer = {name: getattr(given, name) for name in PERSONAL}
+    if given.guest_email is not None:
+        buyer["guest_email"] = given.guest_email.strip().casefold()
     ordered.insert(0, (PoolKind.EVENT.pool_id(given.event_id), sum(quantity for _, quantity, _ in ordered), buyer))
     commands = [
         Hold(
