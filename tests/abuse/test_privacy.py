@@ -32,8 +32,8 @@ async def people(gateway: Gateway) -> None:
     """An event with a guest and a guest's order, beside another guest."""
     for document in (EVENT, TICKET):
         assert (await gateway.send(document, headers=gateway.login("ada", "admin")))["__typename"] == "PoolSuccess"
-    for email in (EMAIL, "bob@example.org"):
-        guest = await gateway.send(GUEST.replace("a-secret-key", email), {"email": email}, headers={})
+    for key, email in (("k1", EMAIL), ("k2", "bob@example.org")):
+        guest = await gateway.send(GUEST.replace("a-secret-key", key), {"email": email}, headers={})
         assert guest["__typename"] == "RegistrationSuccess", guest
     order = await gateway.send(ORDER, {"email": EMAIL}, headers=gateway.login("shop", "service"))
     assert order["__typename"] == "OrderSuccess", order

@@ -13,7 +13,7 @@ from e2e.processes import ROOT, fetch, run
 
 SECRET = "a secret for tests, 32 bytes or more"  # noqa: S105 - for tests
 ORPHAN = "6a570147-57a0-4f50-8b89-f3044b28c4dc"
-COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "repair", "doctor", "export-schema"]
+COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "repair", "doctor", "erase", "export-schema"]
 
 
 def claims_of(*arguments: str, **settings: object) -> dict[str, Any]:
@@ -239,6 +239,12 @@ def test_export_schema_prints_the_schema_of_the_repository(tmp_path: Any) -> Non
     assert (printed.returncode, written.returncode) == (0, 0)
     assert printed.stdout == (ROOT / "schema.graphql").read_text()
     assert (tmp_path / "schema.graphql").read_text() == printed.stdout
+
+
+def test_erase_forgets_a_person(demo_url: str) -> None:
+    """Or says that nobody was named."""
+    assert "Erased from 0 claims" in run("erase", "--email", "ann@example.org", database_url=demo_url).stderr
+    assert run("erase", database_url=demo_url).returncode == 2
 
 
 def test_help_lists_every_command() -> None:
