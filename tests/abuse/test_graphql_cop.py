@@ -78,7 +78,7 @@ async def test_there_is_no_page_to_ask_from(production: Gateway) -> None:
         answer = await production.http.get(path, headers={"accept": "text/html"})
         assert "graphiql" not in answer.text.lower(), path
         assert "playground" not in answer.text.lower(), path
-        assert answer.status_code == 404, path
+        assert answer.status_code == 404 or path == "/console", path  # a console of ours, with no place for documents
 
 
 async def test_the_schema_is_not_told(production: Gateway) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -29,4 +30,5 @@ async def test_schemathesis_finds_nothing(owner_url: str, tmp_path: Path) -> Non
         said, _ = await process.communicate()
 
     assert process.returncode == 0, said.decode()
-    assert "81 passed" in said.decode(), said.decode()
+    (tested,) = re.findall(r"Tested: (\d+)", said.decode())
+    assert int(tested) > 80
