@@ -217,7 +217,7 @@ async def test_london_can_be_refunded_and_approved_like_any_other(gateway: Gatew
 
 async def test_one_reservation_is_left_to_try_an_approval_with(gateway: Gateway, loaded: int) -> None:
     """Pending, of the demo's own studio, and it takes nothing."""
-    assert loaded == 105
+    assert loaded == 120
     found = await gateway.send(
         f'{{ reservation(id: "{PENDING_RESERVATION}") {{ status spacesRequested studioId competition {{ name }} }} }}'
     )
@@ -242,7 +242,7 @@ async def test_loading_again_changes_nothing(capacity: Capacity, owner: asyncpg.
 
     before = await rows()
 
-    assert (loaded, await load_demo(capacity, TENANT)) == (105, 0)
+    assert (loaded, await load_demo(capacity, TENANT)) == (120, 0)
     assert await rows() == before
 
 
@@ -260,7 +260,7 @@ async def test_two_starts_at_once_load_it_once(gateway: Gateway, capacity: Capac
     """Each operation is one key."""
     changed = await asyncio.gather(*(load_demo(capacity, TENANT) for _ in range(2)))
 
-    assert sum(changed) == 105
+    assert sum(changed) == 120
     assert await london(gateway, "version available") == {"version": 3, "available": 538}
 
 

@@ -5,16 +5,17 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from socket import socket
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import uvicorn
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 from starlette.applications import Starlette
@@ -24,20 +25,27 @@ from capacity_gateway.demo import load_demo
 from capacity_gateway.domains import events, tickets
 from capacity_gateway.domains.competitions import KIND, ReservationSuccess
 from capacity_gateway.embedded import EmbeddedPostgres
+from capacity_gateway.importing.bring import Plan, bring, plan_of, source_of
+from capacity_gateway.importing.shadow import Shadow, divergences, numbers_of
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.commands import Attribution, Backfill
 from capacity_gateway.kernel.database import CONNECTION_LOST, REFUSED, Database, NoConnection, application_url
 from capacity_gateway.kernel.doctor import Check, examine
 from capacity_gateway.kernel.erasure import erase as erase_person
 from capacity_gateway.kernel.errors import Busy
+from capacity_gateway.kernel.history import History
 from capacity_gateway.kernel.ledger import LedgerEntry
 from capacity_gateway.kernel.migrations import migrate as migrate_database
 from capacity_gateway.kernel.outcomes import CapacityChange
+from capacity_gateway.kernel.pools import Pool
+from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.repair import Repair, owning
 from capacity_gateway.kernel.repair import reconcile as reconcile_pools
 from capacity_gateway.kernel.repair import repair as repair_pools
 from capacity_gateway.kernel.vocabulary import PoolKind
+from capacity_gateway.ledger_file import FileFormat, written
+from capacity_gateway.ledger_file import verify as verify_file
 from capacity_gateway.login import Login, demo_tokens, mint
 from capacity_gateway.schema import sdl
 from capacity_gateway.settings import Settings, settings
@@ -50,6 +58,7 @@ cli = App(
 )
 said = Console(stderr=True)
 """What a person reads while it works; results go to the standard output."""
+cli.register_install_completion_command(add_to_startup=False)
 
 PERSONAL = events.PERSONAL + tickets.PERSONAL
 REQUESTS_MAX = 1024  # connections without a socket on them; beyond, 503 at once
@@ -278,6 +287,155 @@ def doctor(
     sys.exit(any(check.problems for check in checks))
 
 
+@cli.command(name="import")
+def import_(
+    source: str,
+    /,
+    *,
+    mapping: Path | None = None,
+    tenant: Tenant = None,
+    dry_run: bool = False,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Bring in what an older system has: competitions of the portal, or events, sessions and tickets of the platform.
+
+    Each pool comes with all its claims and its whole ledger, in one transaction; what is here already stays as it is,
+    so that this may be broken off and run again. What does not add up there is listed. Exit codes: 0 = done; 1 = a dry
+    run has found something, or nothing was changed because something is to be named in the mapping; 2 = it cannot be
+    read.
+
+    Args:
+        source: A PostgreSQL URL, a folder with a CSV file for each table, or a replay's JSON file.
+        mapping: A TOML file: what the source calls its tables, columns, statuses and reasons.
+        tenant: The tenant whose rows come in; absent = CAPACITY_DEFAULT_TENANT.
+        dry_run: Only list what would come in and what is wrong with it.
+        as_json: Print JSON instead of tables.
+    """
+    knobs = settings()
+    tenant_id = tenant or knobs.default_tenant
+    with said.status(f"Reading {source.rpartition('@')[2]}"):
+        plan = asyncio.run(plan_of(source_of(source, mapping), tenant_id))
+    state = dict.fromkeys((history.define.pool_id for history in plan.histories), "to come")
+    stopped = any(finding.stops for finding in plan.findings)
+    if not dry_run and not stopped:
+        with Progress(console=said, transient=True) as progress:
+            task = progress.add_task("Bringing in", total=plan.size)
+
+            def tell(history: History, new: bool) -> None:
+                state[history.define.pool_id] = "brought in" if new else "here already"
+                progress.advance(task, history.size)
+
+            asyncio.run(bring(owner_address(knobs), tenant_id, plan, tell))
+    show_plan(plan, state, as_json=as_json)
+    if stopped:
+        said.print("Nothing was changed: name in the mapping, or mend, what is not known.", style="red")
+    sys.exit(bool(stopped or (dry_run and plan.findings)))
+
+
+@cli.command
+def shadow(
+    source: str,
+    /,
+    *,
+    mapping: Path | None = None,
+    tenant: Tenant = None,
+    once: bool = False,
+    interval_seconds: float = 5,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Run beside an older system that still counts, and tell of every pool whose numbers are not the same here.
+
+    A divergence is told when two looks in a row have seen it, and once more when it has ended. Exit codes: 0 = none
+    stands at the end; 1 = some do; 2 = one side cannot be read.
+
+    Args:
+        source: Where it counts: a PostgreSQL URL, or whatever `import` reads.
+        mapping: What it calls its tables and columns, as for `import`.
+        tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+        once: Look once instead of until Ctrl-C.
+        interval_seconds: How long between two looks.
+        as_json: Print a line of JSON for each that begins or ends.
+    """
+    watched = Shadow(looks=1 if once else 2)
+    stop_on_sigterm()
+
+    async def look() -> None:
+        async with gateway() as (database, capacity):
+            while True:
+                tenant_id = tenant or settings().default_tenant
+                theirs = await numbers_of(source_of(source, mapping), tenant_id)
+                pools = [pool async for pool in pools_of(database, capacity, tenant_id)]
+                for word, told in zip(("begins", "ends"), watched.look(divergences(theirs, pools)), strict=True):
+                    for each in told:
+                        line = json.dumps({"divergence": word, **each.as_json()}) if as_json else f"{word}: {each}"
+                        print(line, flush=True)  # noqa: T201 - the command's result
+                if once:
+                    return
+                await asyncio.sleep(interval_seconds)
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(look())
+    sys.exit(bool(watched.standing))
+
+
+@cli.command
+def export_ledger(
+    kind: PoolKind,
+    ref: str,
+    /,
+    *,
+    form: Annotated[FileFormat, Parameter(name="--format")] = FileFormat.CSV,
+    output: Path | None = None,
+    tenant: Tenant = None,
+) -> None:
+    """Print a pool's whole ledger, oldest entry first, or write it to a file. Exit code 2 = there is no such pool.
+
+    Args:
+        kind: What is counted.
+        ref: Its id outside.
+        form: CSV, or JSON Lines.
+        output: The file.
+        tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+    """
+
+    async def run() -> None:
+        async with gateway() as (database, capacity):
+            reads = Reads(database, capacity, tenant or settings().default_tenant)
+            pool = await reads.find_pool(kind.pool_id(ref))
+            if pool is None:
+                fail(f"There is no pool {kind.pool_id(ref)}.")
+            with output.open("w", encoding="utf-8", newline="") if output else nullcontext(sys.stdout) as file:
+                async for text in written(reads, pool, form):
+                    file.write(text)
+
+    asyncio.run(run())
+
+
+@cli.command
+def verify(
+    file: Path, /, *, last_hash: str | None = None, as_json: Annotated[bool, Parameter(name="--json")] = False
+) -> None:
+    """Check an exported ledger with no database: does each entry follow from the one before it?
+
+    Exit codes: 0 = all do; 1 = one does not, and it is said which; 2 = the file is no ledger.
+
+    Args:
+        file: As `export-ledger` wrote it.
+        last_hash: The hash that the last entry must have, so that none is missing at the end.
+        as_json: Print JSON instead of a sentence.
+    """
+    verdict = verify_file(file, last_hash)
+    if as_json:
+        print(json.dumps(verdict.as_json(), indent=2))  # noqa: T201 - the command's result
+    elif verdict.problem is None:
+        last = f", the last hash is {verdict.last_hash}" if verdict.entries else ""
+        said.print(f"{verdict.entries} entries follow from the opening of {verdict.pool}{last}.", soft_wrap=True)
+    else:
+        where = f"Entry {verdict.broken_at} of {verdict.pool}"
+        said.print(f"{where}: {verdict.problem}.", style="red", markup=False, soft_wrap=True)
+    sys.exit(not verdict.intact)
+
+
 @cli.command
 def erase(*, holder: str | None = None, email: str | None = None, tenant: Tenant = None) -> None:
     """Forget a person: names, addresses and telephone numbers. The ledger stays as it is, and its hashes hold.
@@ -413,6 +571,57 @@ async def reconcile_all(tenant: str | None, kind: PoolKind | None) -> list[Recon
 def kinds_of(kind: PoolKind | None) -> list[PoolKind]:
     """One kind, or where none is named all."""
     return [kind] if kind else list(PoolKind)
+
+
+async def pools_of(database: Database, capacity: Capacity, tenant: str) -> AsyncIterator[Pool]:
+    """Every pool of a tenant."""
+    last = None
+    while True:
+        reads = Reads(database, capacity, tenant)
+        try:
+            pools = await reads.pools_page(PoolKind, after=last, limit=100)
+        finally:
+            await reads.close()
+        for pool in pools:
+            yield pool
+            last = pool.id
+        if not pools:
+            return
+
+
+def show_plan(plan: Plan, state: dict[str, str], *, as_json: bool) -> None:
+    """Print what comes in, and all that is wrong with it."""
+    pools = [
+        {
+            "pool": history.define.pool_id,
+            "title": history.define.title,
+            "total": history.define.quota,
+            "taken": history.used("held") + history.used("confirmed"),
+            "claims": len(history.claims),
+            "entries": len(history.changes),
+            "state": state[history.define.pool_id],
+        }
+        for history in plan.histories
+    ]
+    found = [
+        {"kind": each.kind.value, "table": each.table, "ref": each.ref, "message": each.message, "stops": each.stops}
+        for each in plan.findings
+    ]
+    if as_json:
+        print(json.dumps({"pools": pools, "findings": found}, indent=2))  # noqa: T201 - the command's result
+        return
+    console = Console()
+    if found:
+        console.print(table_of("Does not add up", found, ["kind", "table", "ref", "message"]))
+    console.print(table_of("Pools", pools, ["title", "total", "taken", "claims", "entries", "state"]))
+
+
+def table_of(title: str, rows: list[dict[str, Any]], names: list[str]) -> Table:
+    """Some columns of these rows as a table."""
+    table = Table(*(Column(name.capitalize(), overflow="fold") for name in names), title=title)
+    for row in rows:
+        table.add_row(*(Text("" if row[name] is None else str(row[name])) for name in names))
+    return table
 
 
 class Server(uvicorn.Server):

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from capacity_gateway import graphiql, operators
+from capacity_gateway.downloads import download_ledger
 from capacity_gateway.endpoint import JSON, refuse
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
@@ -80,6 +81,7 @@ def application(settings: Settings, database_url: str) -> Starlette:
         Route("/graphql", GraphQLRoute()),
         WebSocketRoute("/graphql", GraphQLRoute()),
         Route("/graphql/stream", EventsRoute()),
+        Route("/ledgers/{kind}/{ref:path}", download_ledger),
         Route("/", lambda _: RedirectResponse("/graphql")),
         Mount("/console/assets/{digest}", LastingFiles(directory=operators.ASSETS)),
         Route("/console", partial(console, settings)),

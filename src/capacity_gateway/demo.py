@@ -1,20 +1,13 @@
 """The demo: the five competitions of the report that this project began with, and an event with a bit of every kind."""
 
-import json
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from capacity_gateway.domains.competitions import (
-    APPROVED,
-    KIND,
-    PENDING,
-    SUMMARIZED,
-    ReservationSuccess,
-)
+from capacity_gateway.domains.competitions import KIND, PENDING, ReservationSuccess
+from capacity_gateway.importing.bring import plan_of, source_of
 from capacity_gateway.kernel.capacity import Capacity
-from capacity_gateway.kernel.commands import Attribution, Command, Define, Hold, Release, Take, Wait
+from capacity_gateway.kernel.commands import Attribution, Command, Define, Hold, Take, Wait
 from capacity_gateway.kernel.outcomes import CapacityChange, PoolSuccess
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
@@ -24,22 +17,22 @@ EVENT = "demo-summit"
 TICKET = {"price": 4900, "currency": "USD", "min_per_order": 1, "max_per_order": 10, "hold_seconds": 1800}
 DECADE_SECONDS = 10 * 365 * 86_400  # the demo's visitors send no heartbeats
 JOINED = CapacityChange
+FIRST_NUMBER = 31  # of the keys: those before were the replay's, when each of its operations was recorded by itself
 
 
 async def load_demo(capacity: Capacity, tenant: str) -> int:
-    """Replay the report's operations with their real times, and fill an event half.
-
-    One reservation is left pending, to try an approval with.
+    """Bring in the report's competitions, leave a reservation pending to try an approval with, and fill an event half.
 
     Returns:
-        How many changes were made; 0 when all had been loaded before.
+        How many pools, entries and claims were made; 0 when all had been loaded before.
 
     Raises:
         RuntimeError: when an operation is refused.
     """
-    changed = 0
-    operations = (*commands(json.loads(REPLAY.read_text())), *event_commands())
-    for number, (command, success) in enumerate(operations, start=1):
+    plan = await plan_of(source_of(str(REPLAY), None), tenant)
+    changed = sum([await capacity.bring_in(tenant, history) and history.size for history in plan.histories])
+    operations = (pending(plan.histories[-1].define.pool_id), *event_commands())
+    for number, (command, success) in enumerate(operations, start=FIRST_NUMBER):
         by = Attribution(operation="import", actor="demo", key=f"demo:{number}", fingerprint="demo")
         outcome = await capacity.record(tenant, command, by, success)
         if not isinstance(outcome, CapacityChange):
@@ -50,70 +43,11 @@ async def load_demo(capacity: Capacity, tenant: str) -> int:
     return changed
 
 
-def commands(replay: dict[str, Any]) -> Iterator[tuple[Command, type[CapacityChange]]]:
-    """The replay's competitions and operations as commands, in their order."""
-    opened_at = min(moment(operation) for operation in replay["operations"])
-    for competition in replay["competitions"]:
-        name, quota = competition["name"], competition["quota"]
-        yield (
-            Define(
-                kind=KIND,
-                pool_id=KIND.pool_id(competition["id"]),
-                title=name,
-                quota=quota,
-                definition={"title": name, "quota": quota, "oversell_max": 0},
-                effective_at=opened_at,
-            ),
-            PoolSuccess,
-        )
-    approved: dict[str, int] = {}
-    for operation in replay["operations"]:
-        if operation["op"] == "refund":
-            yield refund(operation, approved[operation["reservation"]]), ReservationSuccess
-        else:
-            approved[operation["reservation"]] = operation["spaces"]
-            yield approval(operation), ReservationSuccess
-    yield pending(replay["competitions"][-1]["id"]), ReservationSuccess
-
-
-def approval(operation: dict[str, Any]) -> Take:
-    """A reservation that was approved; by the legacy with no ledger entry."""
-    return Take(
-        kind=KIND,
-        pool_id=KIND.pool_id(operation["competition"]),
-        claim_id=operation["reservation"],
-        holder=operation["studio"].lower().replace(" ", "-"),
-        subject=operation["reservation"],
-        title=operation["studio"],
-        quantity=operation["spaces"],
-        reason=LedgerReason.RESERVATION_APPROVAL,
-        to_stage=APPROVED,
-        facts={"spaces_requested": operation["spaces"], "approval": operation["spaces"]},
-        tally="spaces_approved",
-        effective_at=moment(operation),
-        unledgered=operation["op"] == "legacy_approve",
-    )
-
-
-def refund(operation: dict[str, Any], approved: int) -> Release:
-    """What a studio's summary gave back."""
-    return Release(
-        kind=KIND,
-        claim_id=operation["reservation"],
-        quantity=operation["spaces"],
-        reason=LedgerReason.SUMMARY_REFUND,
-        from_stages=[APPROVED],
-        to_stage=SUMMARIZED,
-        facts={"entries_used": approved - operation["spaces"], "given_back": operation["spaces"]},
-        effective_at=moment(operation),
-    )
-
-
-def pending(competition_id: str) -> Wait:
+def pending(pool_id: str) -> tuple[Command, type[CapacityChange]]:
     """A reservation that nobody has approved yet."""
-    return Wait(
+    command = Wait(
         kind=KIND,
-        pool_id=KIND.pool_id(competition_id),
+        pool_id=pool_id,
         claim_id=PENDING_RESERVATION,
         holder="studio-demo",
         subject=PENDING_RESERVATION,
@@ -122,11 +56,7 @@ def pending(competition_id: str) -> Wait:
         to_stage=PENDING,
         facts={"spaces_requested": 40},
     )
-
-
-def moment(operation: dict[str, Any]) -> datetime:
-    """When an operation of the replay happened."""
-    return datetime.fromisoformat(operation["at"])
+    return command, ReservationSuccess
 
 
 def event_commands() -> Iterator[tuple[Command, type[CapacityChange]]]:

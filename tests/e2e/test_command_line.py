@@ -13,7 +13,22 @@ from e2e.processes import ROOT, fetch, run
 
 SECRET = "a secret for tests, 32 bytes or more"  # noqa: S105 - for tests
 ORPHAN = "6a570147-57a0-4f50-8b89-f3044b28c4dc"
-COMMANDS = ["up", "serve", "migrate", "token", "reconcile", "backfill", "repair", "doctor", "erase", "export-schema"]
+COMMANDS = [
+    "up",
+    "serve",
+    "migrate",
+    "token",
+    "reconcile",
+    "backfill",
+    "repair",
+    "doctor",
+    "erase",
+    "import",
+    "shadow",
+    "export-ledger",
+    "verify",
+    "export-schema",
+]
 
 
 def claims_of(*arguments: str, **settings: object) -> dict[str, Any]:

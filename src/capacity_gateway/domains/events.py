@@ -359,7 +359,12 @@ class Mutations:
 
 def guest_holder(info: Info, email: str) -> str:
     """The holder that stands for a guest: the same for the same address, which it does not show."""
-    guest = f"{info.context.caller.tenant}\n{email.strip().casefold()}"
+    return guest_of(info.context.caller.tenant, email)
+
+
+def guest_of(tenant: str, email: str) -> str:
+    """The same, of a tenant."""
+    guest = f"{tenant}\n{email.strip().casefold()}"
     return GUEST + hashlib.sha256(guest.encode(errors="replace")).hexdigest()[:32]
 
 

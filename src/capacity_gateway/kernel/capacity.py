@@ -19,6 +19,7 @@ from capacity_gateway.kernel.database import (
     Database,
     NoConnection,
 )
+from capacity_gateway.kernel.history import History, bring_in
 from capacity_gateway.kernel.outcomes import (
     BusyOutcome,
     CapacityChange,
@@ -106,6 +107,11 @@ class Capacity:
         rows = told["outcomes"]
         outcome = decode(rows, commands, by, CapacityChange)
         return outcome if isinstance(outcome, CapacityError) else WhatIf.decode(told["pools"], rows[0]["as_of"])
+
+    async def bring_in(self, tenant: str, history: History) -> bool:
+        """Bring in a pool with all that happened to it elsewhere; False where it is here already."""
+        async with self._database.connection() as connection:
+            return await bring_in(connection, tenant, history)
 
     async def settle(self, tenant: str, pool_ids: Sequence[str]) -> int:
         """End the holds of these pools that are due, within the deadline; returns in how many that was done.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,7 @@ from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.vocabulary import PoolKind
 
 NODES_MAX = 10_000  # rows and pages in an answer; nested lists multiply, and cached rows cost time as well
+ENTRIES_AT_ONCE = 1000  # of a ledger that is read whole
 READ_WAIT_SECONDS = 1.0  # for a connection; a read is held up by other reads' work, not by a lock
 
 
@@ -276,6 +277,19 @@ class Reads:
         entries = [LedgerEntry.decode(row) for row in rows]
         total_count = pool.version if only is None and all_of_it else None
         return ledger_page(entries, first=size, after=after, total_count=total_count, by_version=True)
+
+    async def whole_ledger(self, pool: Pool) -> AsyncIterator[list[LedgerEntry]]:
+        """A pool's ledger from its first entry on, page by page, each a read of its own, however long it takes."""
+        after = 0
+        while True:
+            try:
+                rows = await self.many("entries_after", pool.id, after=after, size=ENTRIES_AT_ONCE)
+            finally:
+                await self.close()
+            if not rows:
+                return
+            after = rows[-1]["version"]
+            yield [LedgerEntry.decode(row) for row in rows]
 
     async def ledger_of_claim(self, claim_id: str, first: int, after: str | None) -> LedgerConnection:
         """A page of a claim's own history, newest first, over all the pools it has been in."""

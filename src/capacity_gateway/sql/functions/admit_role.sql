@@ -22,7 +22,8 @@ BEGIN
     ] LOOP
         EXECUTE format('ALTER ROLE %I IN DATABASE %I SET ', role_name, current_database()) || setting;
     END LOOP;
-    EXECUTE format('GRANT USAGE ON SCHEMA capacity TO %I', role_name);
+    EXECUTE format('GRANT USAGE ON SCHEMA capacity, portal TO %I', role_name);
+    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA portal TO %I', role_name);
     EXECUTE format('GRANT SELECT, INSERT ON capacity.tenant, capacity.pool, capacity.claim, capacity.ledger,'
         ' capacity.idempotency, capacity.checkpoint TO %I', role_name);
     EXECUTE format('GRANT SELECT ON capacity.seal TO %I', role_name);

@@ -138,6 +138,20 @@ CROSS JOIN LATERAL (
 ) AS l
 ORDER BY i.id, l.version DESC;
 
+-- name: entries_after(tenant, ids, after, size)
+-- For each of these pools a page of its ledger, oldest first.
+SELECT i.id AS key, to_jsonb(l) AS value
+FROM unnest(:ids::text[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT l.*, c.title AS subject_title
+    FROM capacity.ledger AS l
+    LEFT JOIN capacity.claim AS c ON c.tenant_id = l.tenant_id AND c.id = l.claim_id
+    WHERE l.tenant_id = :tenant AND l.pool_id = i.id AND l.version > :after
+    ORDER BY l.version
+    LIMIT :size
+) AS l
+ORDER BY i.id, l.version;
+
 -- name: entries_of_claims(tenant, ids, before_time, before_pool, before_version, size)
 -- For each of these claims a page of its entries, newest first, over all the pools it has been in.
 SELECT i.id AS key, to_jsonb(l) AS value
