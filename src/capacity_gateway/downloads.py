@@ -15,8 +15,7 @@ STATUSES: dict[type[GraphQLError], int] = {Unauthenticated: 401, Forbidden: 403,
 
 async def download_ledger(request: Request) -> Response:
     """The file, streamed; or why there is none, in the form of GraphQL's errors."""
-    endpoint = request.app.state.endpoint
-    context: Context = endpoint.context(await endpoint.login.caller(request.headers.get("authorization")))
+    context: Context = await request.app.state.endpoint.get_context(request, Response())
     try:
         form = FileFormat(request.query_params.get("format", FileFormat.CSV.value))
         kind = PoolKind(request.path_params["kind"].lower())
