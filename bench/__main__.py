@@ -100,8 +100,8 @@ Medians and ranges. They are this machine's, and worth nothing beside another's;
   limits on. The references check no login and have no limits.
 - PostGraphile and pgbench call the same `capacity.apply` through `bench.register`, which takes no more than its
   arguments (bench/sql/bench.sql). The naive transaction has tables of its own, with keys and no other index.
-- Every round begins with the same database, of {PAST:,} registrations. pgbench's first {WARM_SECONDS} seconds are not
-  counted, in which each of its connections makes its plans.
+- Every round begins with the same database, of {PAST:,} registrations, and with {WARM_SECONDS} seconds that are not
+  counted, in which every connection to the database makes its plans.
 - Latency at a constant rate counts from when a request was due, so that none is left out for those before it.
 - Versions: {versions()}.
 """

@@ -28,7 +28,7 @@ BATCH = 1000
 PAST = 10 * BATCH
 """Registrations that are there already: an empty database is nobody's, and PostgreSQL plans it badly."""
 WARM_SECONDS = 3
-"""Of pgbench, not counted: the first call of the function in each connection makes its plans, under the pool's lock."""
+"""Of each round, not counted: what the round began with has made every connection plan anew, under the pool's lock."""
 PATIENT = "-c lock_timeout=0 -c statement_timeout=0"
 """For references, which have no way to say that they are busy."""
 

@@ -31,6 +31,8 @@ class Load:
     """What an answer has when all is well."""
     connections: int
     seconds: float
+    warm_seconds: float = 0
+    """Before these, in which what is answered is not counted."""
     rate: float | None = None
     """Requests a second, at even distances whether or not those before are answered; None = as soon as they are."""
     first_number: int = field(default_factory=lambda: random.randrange(10**9))  # noqa: S311
@@ -43,8 +45,8 @@ class Found:
 
     succeeded: int
     failed: int
-    seconds: float
-    """From the first request to the last answer."""
+    per_second: float
+    """Successes, from the end of the warming up to the last answer."""
     cpu_seconds: float
     """Of the generator itself."""
     p50_ms: float
@@ -62,10 +64,12 @@ class Generator:
         self._success = load.success.encode()
         self._numbers = itertools.count(load.first_number)
         self._load = load
+        self._counted_from = 0.0
         self._until = 0.0
-        self._idle: deque[Connection] = deque()
+        self._idle: list[Connection] = []
         self._due: deque[float] = deque()
         self._latencies: list[float] = []
+        self._succeeded = 0
         self._failed = 0
         self._failure = ""
         self._open = 0
@@ -79,7 +83,8 @@ class Generator:
             _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self._load.port)
             connections.append(connection)
         cpu, start = time.process_time(), time.perf_counter()
-        self._until = start + self._load.seconds
+        self._counted_from = start + self._load.warm_seconds
+        self._until = self._counted_from + self._load.seconds
         if self._load.rate is None:
             for connection in connections:
                 self._send(connection, time.perf_counter())
@@ -92,9 +97,9 @@ class Generator:
             connection.close()
         latencies = sorted(self._latencies)
         return Found(
-            succeeded=len(self._latencies) - self._failed,
+            succeeded=self._succeeded,
             failed=self._failed,
-            seconds=end - start,
+            per_second=len(latencies) / (end - self._counted_from),
             cpu_seconds=time.process_time() - cpu,
             p50_ms=latencies[len(latencies) * 50 // 100] * 1000,
             p99_ms=latencies[len(latencies) * 99 // 100] * 1000,
@@ -102,12 +107,12 @@ class Generator:
         )
 
     async def _keep_rate(self, start: float, rate: float) -> None:
-        for number in range(int(self._load.seconds * rate)):
+        for number in range(int((self._load.warm_seconds + self._load.seconds) * rate)):
             due = start + number / rate
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
             if self._idle:
-                self._send(self._idle.popleft(), due)
+                self._send(self._idle.pop(), due)
             else:
                 self._due.append(due)
 
@@ -121,8 +126,11 @@ class Generator:
         """Count an answer, and let its connection go on."""
         now = time.perf_counter()
         self._open -= 1
-        self._latencies.append(now - due)
-        if self._success not in answer:
+        if self._success in answer:
+            self._succeeded += 1
+            if now >= self._counted_from:
+                self._latencies.append(now - due)
+        else:
             self._failed += 1
             self._failure = self._failure or answer.decode(errors="replace")[-500:]
         if self._load.rate is None:
@@ -135,6 +143,11 @@ class Generator:
         if not self._open:
             self._drained.set()
 
+    def lost(self, connection: "Connection") -> None:
+        """Send nothing more on a connection that was idle."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
 
 class Connection(asyncio.Protocol):
     """One connection, kept alive."""
@@ -144,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._answer = b""
         self._due = 0.0
         self._transport: asyncio.Transport
-        self._closing = False
+        self._waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what to write to."""
@@ -153,6 +166,7 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes, due: float) -> None:
         """Send one request."""
         self._due = due
+        self._waiting = True
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -160,16 +174,17 @@ class Connection(asyncio.Protocol):
         self._answer += data
         if is_whole(self._answer):
             answer, self._answer = self._answer, b""
+            self._waiting = False
             self._generator.answered(self, answer, self._due)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Nobody closes a connection but us."""
-        if not self._closing:
+        """Servers may close what is idle for long, and nothing else."""
+        if self._waiting:
             sys.exit(f"the server closed a connection: {error}")
+        self._generator.lost(self)
 
     def close(self) -> None:
         """Close it."""
-        self._closing = True
         self._transport.close()
 
 

@@ -25,7 +25,7 @@ from bench.clients import (
     token,
 )
 from bench.cpu import LEDGER, REGISTER
-from bench.database import BATCH, TENANT, BenchDatabase
+from bench.database import BATCH, TENANT, WARM_SECONDS, BenchDatabase
 from bench.load import Found
 from bench.rows import Reached
 from bench.servers import Server, gateway, gateway_without_database, reference
@@ -102,7 +102,7 @@ class Traffic:
     @property
     def per_second(self) -> float:
         """Successes."""
-        return self.found.succeeded / self.found.seconds
+        return self.found.per_second
 
     @property
     def server_us(self) -> float:
@@ -140,7 +140,7 @@ def registering(
 
     def once(seconds: float) -> Traffic:
         database.restore(events or [(TENANT, "hot")])
-        found = traffic(server, requests, seconds=seconds, **load)
+        found = traffic(server, requests, seconds=seconds, warm_seconds=WARM_SECONDS, **load)
         database.check(found.found.succeeded, in_doubt=found.found.failed)
         return found
 
@@ -156,7 +156,6 @@ def best_postgraphile(run: Run, database: BenchDatabase, connections: int) -> in
     for size in CONNECTIONS_TRIED if run.pace.tries else ():
         with reference("postgraphile", size, database.patient_url()) as server:
             once = registering(database, server, [POSTGRAPHILE_REQUEST], success=OK, connections=connections)
-            once(1)
             tried[size] = once(run.pace.seconds / 2).per_second
     return max(tried, key=lambda size: tried[size], default=8)
 
@@ -251,7 +250,6 @@ def best_one_by_one(run: Run, database: BenchDatabase, events: list[tuple[str, s
     for size in CONNECTIONS_TRIED if run.pace.tries else ():
         with gateway(database.url, one_by_one=size) as server:
             once = registering(database, server, requests, events)
-            once(1)
             tried[size] = once(run.pace.seconds / 2).per_second
     return max(tried, key=lambda size: tried[size], default=16)
 
@@ -350,9 +348,9 @@ def cold(run: Run) -> dict[str, Reached]:
 
         def beside(seconds: float) -> float:
             database.restore(events)
-            hot_ones = Sending(server, [register("hot")], seconds=seconds + 1)
+            hot_ones = Sending(server, [register("hot")], seconds=seconds + 1, warm_seconds=WARM_SECONDS)
             time.sleep(0.5)
-            found = send(server, [register("cold")], connections=1, seconds=seconds)
+            found = send(server, [register("cold")], connections=1, seconds=seconds, warm_seconds=WARM_SECONDS)
             beside_it = hot_ones.found()
             database.check(found.succeeded + beside_it.succeeded, in_doubt=found.failed + beside_it.failed)
             return found.p99_ms
