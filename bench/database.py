@@ -139,7 +139,7 @@ class BenchDatabase:
             [
                 Path(wheel.origin).parent / "pginstall" / "bin" / "pgbench",
                 *("--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={min(clients, 2)}"),
-                *(f"--time={WARM_SECONDS + max(1, round(seconds))}", "--progress=1"),
+                *(f"--time={WARM_SECONDS + max(3, round(seconds))}", "--progress=1"),  # a batch may take one
                 f"--file={BENCH / 'sql' / script}.pgbench",
                 *("--host", options["host"], "--port", options["port"], "--username", APPLICATION_ROLE),
                 parts.path.removeprefix("/"),
