@@ -14,7 +14,7 @@ from dropin.conftest import ORGANIZATION, clients, cuid, login
 from importing.test_portal import RECONCILE, Rows, write
 
 NOW = datetime.now(UTC)
-SOON, AGO = (NOW + timedelta(minutes=4)).isoformat(), (NOW - timedelta(hours=1)).isoformat()
+SOON, AGO = (NOW + timedelta(hours=4)).isoformat(), (NOW - timedelta(hours=1)).isoformat()
 Old = Callable[..., Coroutine[Any, Any, Any]]
 
 

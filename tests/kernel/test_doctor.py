@@ -132,7 +132,7 @@ async def test_growth_is_told(owner: asyncpg.Connection, database: Database) -> 
 async def test_a_database_that_was_never_migrated_is_told_to_be_migrated(owner_url: str, database: Database) -> None:
     """And nothing else is asked of it."""
     owner = await asyncpg.connect(owner_url)
-    await owner.execute("DROP SCHEMA capacity CASCADE")
+    await owner.execute("DROP SCHEMA capacity, portal CASCADE")
 
     assert list(await problems(owner, database)) == ["schema"]
     await owner.close()

@@ -13,7 +13,6 @@ DECLARE
         'judged_version', pool.version, 'state', c.state,
         'overbooked_by', greatest(0, pool.held::bigint + pool.confirmed - pool.quota));
 BEGIN
-    pool.definition := NULL;        -- nobody asks for it, and it is as long as the rest
     IF v.code = 'OK' THEN
         entries := to_jsonb(r.entries);
     ELSIF v.code = 'DONE' THEN
