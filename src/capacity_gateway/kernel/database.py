@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and what its errors mean to a caller. Nothing but the kernel names asyncpg."""
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
@@ -96,6 +97,38 @@ async def application_url(url: str) -> str:
     return as_role(url, APPLICATION_ROLE) if powerful else url
 
 
+class Replanning:
+    """Makes each connection's plans anew from time to time, the more often the younger it is.
+
+    A plan that was made while a table was empty is kept until the table is analysed, and may read all of it for each
+    key: on the first night a batch of 64 took 60 ms instead of 11 (measured). To plan anew takes 15 ms.
+    """
+
+    LONGEST_SECONDS = 60.0
+
+    def __init__(self) -> None:
+        self._due: dict[int, tuple[float, float]] = {}
+        """By the process of the server behind a connection: when next, and how long the pause after that."""
+
+    async def opened(self, connection: asyncpg.Connection) -> None:
+        """Look after a new connection."""
+        server = connection.get_server_pid()
+        self._due[server] = (asyncio.get_running_loop().time() + 1, 2)
+
+        def forget(_: object) -> None:
+            self._due.pop(server, None)
+
+        connection.add_termination_listener(forget)
+
+    async def taken(self, connection: Connection) -> None:
+        """Plan anew where it is time, before a connection is used."""
+        now, server = asyncio.get_running_loop().time(), connection.get_server_pid()
+        at, pause_seconds = self._due[server]
+        if now >= at:
+            self._due[server] = (now + pause_seconds, min(2 * pause_seconds, self.LONGEST_SECONDS))
+            await connection.execute("DISCARD PLANS")
+
+
 class Database:
     """A pool of database connections as the application role."""
 
@@ -106,8 +139,11 @@ class Database:
     @asynccontextmanager
     async def open(cls, url: str, *, connections_max: int = 8) -> AsyncIterator["Database"]:
         """Open the connections, and close them at the end; raises what asyncpg raises when it cannot."""
+        replanning = Replanning()
         async with asyncpg.create_pool(
             url,
+            init=replanning.opened,
+            setup=replanning.taken,
             min_size=1,
             max_size=connections_max,
             timeout=1,
