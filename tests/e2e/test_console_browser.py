@@ -1,8 +1,5 @@
 """The console in a real browser, on a real gateway with the demo."""
 
-import csv
-import hashlib
-import io
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, WebSocketRoute, expect
 
+from capacity_gateway.ledger_file import verify
 from e2e.browsing import browsing
 from e2e.conftest import starter
 from e2e.processes import ROOT, GatewayProcess
@@ -191,25 +189,30 @@ async def test_a_pools_history_is_shown_searched_and_asked_for_any_instant(page:
     await expect(page.locator(".answer")).to_contain_text("0 confirmed, 0 held, 600 free of 600 (after 0 entries)")
 
 
-async def test_a_ledger_is_taken_away_with_its_hash_chain(page: Page) -> None:
-    """As JSON Lines and as CSV, with the same entries, each of which follows from the one before."""
+@pytest.mark.parametrize("name", ["CSV", "JSON Lines"])
+async def test_a_ledger_is_taken_away_and_can_be_verified(page: Page, name: str) -> None:
+    """All of it, as the command line exports it."""
     await card(page, "EMPWR Dance - St. Catharines #1").get_by_role("link").click()
-    texts = {}
-    for name in ("JSON Lines", "CSV"):
-        async with page.expect_download() as download:
-            await page.get_by_role("button", name=name).click()
-        texts[name] = (await (await download.value).path()).read_text()
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name=name).click()
 
-    entries = [json.loads(line) for line in texts["JSON Lines"].splitlines()]
-    rows = list(csv.DictReader(io.StringIO(texts["CSV"])))
-    assert rows == [{name: "" if value is None else str(value) for name, value in entry.items()} for entry in entries]
-    assert [entry["version"] for entry in entries] == list(range(1, len(entries) + 1))
-    before = hashlib.sha256(f"{entries[0]['poolId']}\n600".encode()).hexdigest()
-    for entry in entries:
-        hashed = [before, *(entry[name] for name in list(entry)[:13])]
-        text = "\n".join("" if part is None else str(part) for part in hashed)
-        before = hashlib.sha256(text.encode()).hexdigest()
-        assert entry["hash"] == before
+    verdict = verify(await (await download.value).path())
+
+    assert (verdict.intact, verdict.pool) == (True, "competition:05c0eae4-0000-4000-8000-000000000001")
+    assert verdict.entries > 1
+
+
+async def test_who_has_a_place_is_shown_its_entry_and_offered_no_file(
+    chromium: Browser, changed: GatewayProcess
+) -> None:
+    """The whole ledger is for who may change the pool."""
+    join = 'mutation { joinSession(input: { sessionId: "demo-keynote", idempotencyKey: "k" }) { __typename } }'
+    changed.post(join, headers=changed.login("attendee"))
+    async with browsing(chromium, changed.url, "/console") as page:
+        await sign_in(page, "attendee")
+        await go(page, "#/pool/SESSION/demo-keynote", "Keynote")
+        await expect(page.locator(".rows tbody tr")).to_have_count(1)
+        await expect(page.get_by_role("heading", name="Take it with you")).to_have_count(0)
 
 
 async def test_a_pools_people_and_who_is_next_are_shown(page: Page) -> None:

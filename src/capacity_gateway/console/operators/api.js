@@ -41,25 +41,38 @@ const PLAIN = {
   UNAUTHENTICATED: "The login does not hold any more. Sign in again.",
 };
 
-/** The value of the only root field of one of the documents. */
-export async function ask(name, variables) {
-  let answer;
+async function fetched(address, options, read) {
   try {
-    const response = await fetch("/graphql", {
-      method: "POST",
-      headers: { "content-type": "application/json", authorization: `Bearer ${token()}` },
-      body: JSON.stringify({ query: documents[name], variables }),
-    });
-    answer = await response.json();
+    const headers = { ...options.headers, authorization: `Bearer ${token()}` };
+    return await read(await fetch(address, { ...options, headers }));
   } catch {
     throw new Refusal("UNREACHABLE", "The gateway cannot be reached. Try again.");
   }
-  if (answer.errors) {
-    const { message, extensions = {} } = answer.errors[0];
-    if (extensions.code === "UNAUTHENTICATED") signOut();
-    throw new Refusal(extensions.code, PLAIN[extensions.code] ?? `${message}.`);
-  }
-  return Object.values(answer.data)[0];
+}
+
+function refuse({ message, extensions: { code } = {} }) {
+  if (code === "UNAUTHENTICATED") signOut();
+  throw new Refusal(code, PLAIN[code] ?? `${message}.`);
+}
+
+/** The value of the only root field of one of the documents. */
+export async function ask(name, variables) {
+  const asked = {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query: documents[name], variables }),
+  };
+  const { data, errors } = await fetched("/graphql", asked, (response) => response.json());
+  if (errors) refuse(errors[0]);
+  return Object.values(data)[0];
+}
+
+/** A pool's whole ledger as a file: csv or jsonl. */
+export async function ledgerFile({ kind, ref }, format) {
+  const address = `/ledgers/${kind}/${encodeURIComponent(ref)}?format=${format}`;
+  const file = await fetched(address, {}, (response) => (response.ok ? response.blob() : response.json()));
+  if (file.errors) refuse(file.errors[0]);
+  return file;
 }
 
 /** The same for a change: what is refused is thrown, in its own words; what is in doubt is sent again as the same. */

@@ -1,31 +1,12 @@
 // Where the places went: the pool's ledger as a chart and as a table, at any instant, and as a file.
 
-import { all, ask, page } from "./api.js";
+import { all, ask, ledgerFile, page } from "./api.js";
 import { action, h, labelled, paged } from "./dom.js";
 import { count, many, moment, reason, signed, time } from "./words.js";
 import uPlot from "./vendor/uPlot.js";
 
 const ROWS = 25;
 const CHARTED = 500; // entries, the latest
-const EXPORTED = 100_000;
-const COLUMNS = [
-  "poolId",
-  "version",
-  "quotaChange",
-  "heldChange",
-  "confirmedChange",
-  "availableAfter",
-  "reason",
-  "claimId",
-  "subject",
-  "actor",
-  "idempotencyKey",
-  "effectiveAt",
-  "recordedAt",
-  "hash",
-  "subjectTitle",
-  "note",
-];
 
 const read =
   ({ kind, ref }, first, filter) =>
@@ -188,23 +169,10 @@ function instant({ kind, ref }) {
   );
 }
 
-const quoted = (value) => {
-  const text = value === null || value === undefined ? "" : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-
-/** All entries as a file, the oldest first. */
-async function save(pool, kind) {
-  const entries = (await all(read(pool, 100, null), EXPORTED))
-    .reverse()
-    .map((entry) => ({ poolId: pool.id, ...entry }));
-  const lines = {
-    csv: () => [COLUMNS.join(","), ...entries.map((entry) => COLUMNS.map((column) => quoted(entry[column])).join(","))],
-    jsonl: () =>
-      entries.map((entry) => JSON.stringify(Object.fromEntries(COLUMNS.map((column) => [column, entry[column]])))),
-  }[kind]();
-  const url = URL.createObjectURL(new Blob([lines.join("\n"), "\n"]));
-  h("a", { href: url, download: `${pool.id.replace(/[^\w-]+/g, "-")}.${kind}` }).click();
+/** All entries as a file, the oldest first, as `capacity-gateway verify` takes it. */
+async function save(pool, format) {
+  const url = URL.createObjectURL(await ledgerFile(pool, format));
+  h("a", { href: url, download: `${pool.id.replace(/[^\w-]+/g, "-")}.${format}` }).click();
   URL.revokeObjectURL(url);
 }
 
@@ -254,21 +222,24 @@ export async function history(pool) {
       place,
     ),
     instant(pool),
-    h(
-      "section",
-      {},
-      h("h2", {}, "Take it with you"),
+    pool.mayGovern &&
       h(
-        "p",
-        { className: "lead" },
-        "All entries, the oldest first, each with its hash: with these anybody can check that none was changed or left out.",
+        "section",
+        {},
+        h("h2", {}, "Take it with you"),
+        h(
+          "p",
+          { className: "lead" },
+          "All entries, the oldest first, each with its hash: with ",
+          h("code", {}, "capacity-gateway verify"),
+          " anybody can check that none was changed or left out.",
+        ),
+        h(
+          "p",
+          { className: "buttons" },
+          action("CSV", () => save(pool, "csv"), "plain"),
+          action("JSON Lines", () => save(pool, "jsonl"), "plain"),
+        ),
       ),
-      h(
-        "p",
-        { className: "buttons" },
-        action("CSV", () => save(pool, "csv"), "plain"),
-        action("JSON Lines", () => save(pool, "jsonl"), "plain"),
-      ),
-    ),
   );
 }
