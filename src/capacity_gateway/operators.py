@@ -12,7 +12,15 @@ CONSOLE = Path(__file__).parent / "console"
 ASSETS = CONSOLE / "operators"
 """The folder to serve below /console/assets, in a folder named by its digest, so that it may be kept for ever."""
 
-DOCUMENTS = {file.stem: file.read_text("utf-8") for file in sorted(CONSOLE.glob("documents/*.graphql"))}
+_FRAGMENTS = {file.stem: file.read_text("utf-8") for file in sorted(CONSOLE.glob("fragments/*.graphql"))}
+
+
+def _whole(document: str) -> str:
+    """A document with the fragments that it spreads."""
+    return "\n".join([document, *(text for name, text in _FRAGMENTS.items() if f"...{name}\n" in document)])
+
+
+DOCUMENTS = {file.stem: _whole(file.read_text("utf-8")) for file in sorted(CONSOLE.glob("documents/*.graphql"))}
 """What the page asks, by name. They are run also where only trusted documents are."""
 
 CONTENT_SECURITY_POLICY = (
