@@ -131,6 +131,21 @@ async def test_who_watches_may_keep_the_seat(do: Do, old: Old, owner: asyncpg.Co
     assert (await watching(old), await seats(old)) == (0, 1)
 
 
+async def test_who_watches_may_register_with_the_seat(do: Do, old: Old, owner: asyncpg.Connection) -> None:
+    """The viewer's seat becomes one for good, as by an RSVP; he does not wait for it."""
+    await session(do, 1)
+    await old("a", "joinVirtualSession", sessionId="s")
+
+    registered = await do("service", "register", eventId="e", holder=cuid("a"), sessionIds=["s"])
+    again = await do("service", "register", eventId="e", holder=cuid("a"), sessionIds=["s"])
+    await old("a", "leaveVirtualSession", sessionId="s")
+    await lapse(owner, cuid("a"))
+
+    assert (registered["__typename"], again["replayed"]) == ("RegistrationSuccess", True)
+    assert (await old("a", "rsvpToSession", sessionId="s"))["message"] == "Already RSVPed"
+    assert (await watching(old), await seats(old)) == (0, 1)
+
+
 async def test_who_waits_does_not_get_round_the_queue(do: Do, old: Old) -> None:
     """Nor does he lose his place; an offer is taken up for good by watching."""
     await full(do, old, "a")

@@ -42,11 +42,13 @@ if TYPE_CHECKING:
 KIND = PoolKind.EVENT
 CONFIRMED, CANCELLED, CHECKED_IN = "CONFIRMED", "CANCELLED", "CHECKED_IN"
 CHECKED_IN_AT = "checked_in_at"
+SEAT, VIRTUAL = "SEAT", "VIRTUAL"
+"""A session's own stages: of a seat that was asked for, and of a viewer's, which a registration with it makes one."""
 MOST_SESSIONS = 20
 GUEST = "guest:"
+"""How a holder begins that stands for an address."""
 PERSONAL = ("email",)
 """The facts of a registration that are of a person, to be erased."""
-"""How a holder begins that stands for an address."""
 
 
 @strawberry.enum
@@ -381,7 +383,7 @@ async def registered(info: Info, given: RegisterInput, holder: str, *, once: boo
     if given.ticket_type_id is not None:
         commands.append(_part(PoolKind.TICKET_TYPE, given.ticket_type_id, commands[0], LedgerReason.CONFIRM))
     commands += [
-        _part(PoolKind.SESSION, session_id, commands[0], LedgerReason.JOIN)
+        _part(PoolKind.SESSION, session_id, commands[0], LedgerReason.JOIN, from_stages=[VIRTUAL], to_stage=SEAT)
         for session_id in dict.fromkeys(given.session_ids or [])
     ]
     checks = [_wrong_guest(given), *_wrong_sessions(given), *await _wrong_parts(info, given)]
@@ -473,7 +475,7 @@ def _registration(given: RegisterInput, holder: str, *, once: bool) -> Take:
     )
 
 
-def _part(kind: PoolKind, ref: str, registration: Take, reason: LedgerReason) -> Take:
+def _part(kind: PoolKind, ref: str, registration: Take, reason: LedgerReason, **stages: Any) -> Take:
     """What a registration draws on besides the event."""
     pool_id = kind.pool_id(ref)
     return Take(
@@ -487,6 +489,7 @@ def _part(kind: PoolKind, ref: str, registration: Take, reason: LedgerReason) ->
         done_state="confirmed",
         instead={"INVALID_TRANSITION": _waits_for_seat},
         reason=reason,
+        **stages,
     )
 
 
