@@ -14,6 +14,11 @@ pytestmark = pytest.mark.usefixtures("event")
 PUBLIC = ("sessionCapacity", "virtualAttendanceStats", "eventVirtualAttendanceStats")
 """What everybody may read."""
 
+GUESTS = ("createRegistration", "myRegistrationForEvent", "eventTicketTypes", "createCheckoutSession", "cancelOrder")
+"""What guests do too; test_registration and test_checkout say with which logins."""
+
+OPERATIONS = [operation for operation in DOCUMENTS if operation not in GUESTS]
+
 LOGIN_FIRST = "401: Authentication required"
 
 
@@ -31,7 +36,7 @@ def given(operation: str, user: str) -> dict[str, Any]:
     return {"input": asked} if "$input" in DOCUMENTS[operation] else asked
 
 
-@pytest.mark.parametrize("operation", DOCUMENTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 async def test_no_login_whatever_is_shown_is_nobody(gateway: Gateway, do: Do, operation: str) -> None:
     """No token, an empty one, an expired one, an onboarding one, nonsense: the same answer over HTTP 200."""
     await session(do, 1)
@@ -48,7 +53,7 @@ async def test_no_login_whatever_is_shown_is_nobody(gateway: Gateway, do: Do, op
         assert answers[0]["data"] is None or answers[0]["data"] == {operation: None}
 
 
-@pytest.mark.parametrize("operation", DOCUMENTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 async def test_the_platforms_logins_are_logins(gateway: Gateway, do: Do, operation: str) -> None:
     """As they are: cuid, address, organisation, role, permissions, tier and no tenant."""
     await full(do, clients(gateway), "ann")
@@ -65,7 +70,7 @@ async def test_the_platforms_logins_are_logins(gateway: Gateway, do: Do, operati
     )
 
 
-@pytest.mark.parametrize("operation", DOCUMENTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_busy_gateway_says_so_in_the_old_form(owner_url: str, owner: Any, operation: str) -> None:
     """With the status 503 and when to try again; nothing has changed."""
     async with running(owner_url, deadline_seconds=0.3) as busy, owner.transaction():

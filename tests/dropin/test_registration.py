@@ -8,20 +8,13 @@ import pytest
 
 from conftest import Gateway
 from domains.conftest import Do, assert_made
-from dropin.conftest import platform, weak_logins
+from dropin.conftest import SECRET_WORDS, platform, weak_logins
+from dropin.documents import DOCUMENTS
 
 ANN = "cluser0000000000000000ann"
 BOB = "cluser0000000000000000bob"
 FULL = "409: This event has reached its maximum capacity."
 REGISTERED = "409: A registration already exists for this user or email."
-LOST_LOGIN = ("token", "jwt", "unauthorized", "not authenticated")
-
-REGISTER = """mutation CreateRegistration($registrationIn: RegistrationCreateInput!, $eventId: String!) {
-  createRegistration(registrationIn: $registrationIn, eventId: $eventId) { id status ticketCode }
-}"""
-MINE = """query CheckExistingRegistration($eventId: ID!) {
-  myRegistrationForEvent(eventId: $eventId) { id status ticketCode checkedInAt }
-}"""
 
 Headers = dict[str, str]
 
@@ -39,18 +32,18 @@ pytestmark = pytest.mark.usefixtures("event")
 async def register(gateway: Gateway, headers: Headers, event: str = "e", key: str | None = None, **given: Any) -> Any:
     """The registration, or the message of why there is none."""
     headers = headers | ({} if key is None else {"x-idempotency-key": key})
-    answer = await gateway.post(REGISTER, {"registrationIn": given, "eventId": event}, headers)
+    answer = await gateway.post(DOCUMENTS["createRegistration"], {"registrationIn": given, "eventId": event}, headers)
     if "errors" not in answer:
         return answer["data"]["createRegistration"]
     message: str = answer["errors"][0]["message"]
     assert answer["data"] is None
-    assert not any(word in message.lower() for word in LOST_LOGIN)
+    assert not any(word in message.lower() for word in SECRET_WORDS)
     return message
 
 
 async def mine(gateway: Gateway, headers: Headers) -> Any:
     """The caller's own registration."""
-    return await gateway.send(MINE, {"eventId": "e"}, headers)
+    return await gateway.send(DOCUMENTS["myRegistrationForEvent"], {"eventId": "e"}, headers)
 
 
 async def confirmed(gateway: Gateway, event: str = "e") -> int:

@@ -11,6 +11,7 @@ from capacity_gateway.importing.bring import Plan, bring, plan_of, source_of
 from capacity_gateway.importing.finding import Discrepancy
 from conftest import TENANT, Gateway
 from dropin.conftest import ORGANIZATION, clients, cuid, login
+from dropin.documents import DOCUMENTS
 from importing.test_portal import RECONCILE, Rows, write
 
 NOW = datetime.now(UTC)
@@ -145,18 +146,15 @@ async def test_a_seat_that_comes_free_is_offered_to_the_next(old: Old) -> None:
 @pytest.mark.usefixtures("taken_over")
 async def test_registrations_keep_their_codes_and_nobody_registers_twice(gateway: Gateway) -> None:
     """Users and guests; who was called off may come again."""
-    register = """
-    mutation CreateRegistration($registrationIn: RegistrationCreateInput!) {
-      createRegistration(registrationIn: $registrationIn, eventId: "e") { id status ticketCode }
-    }"""
+    register, given = DOCUMENTS["createRegistration"], {"eventId": "e", "registrationIn": {}}
     guest = {"email": "gus@example.org", "firstName": "Gus", "lastName": "Guest"}
 
     mine = await gateway.send(
         '{ myRegistrationForEvent(eventId: "e") { status ticketCode } }', headers=login(gateway, "ann")
     )
-    again = await gateway.post(register, {"registrationIn": {}}, login(gateway, "ann"))
-    guest_again = await gateway.post(register, {"registrationIn": guest}, {})
-    called_off = await gateway.send(register, {"registrationIn": {}}, login(gateway, "hal"))
+    again = await gateway.post(register, given, login(gateway, "ann"))
+    guest_again = await gateway.post(register, given | {"registrationIn": guest}, {})
+    called_off = await gateway.send(register, given, login(gateway, "hal"))
 
     assert mine == {"status": "confirmed", "ticketCode": "TKT-ann"}
     assert [answer["errors"][0]["message"] for answer in (again, guest_again)] == [
