@@ -302,6 +302,15 @@ async def test_too_many_for_one_pool_are_turned_away_at_once(
     assert codes(await send(combiner, take("later", 1, P))) == ["OK"]
 
 
+async def test_nothing_is_kept_of_who_is_turned_away(combiner: Combiner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tenants ask while there is no room."""
+    monkeypatch.setattr(limits, "QUEUE_MAX", 0)
+
+    with pytest.raises(Overloaded):
+        await send(combiner, take("a", 1, P), tenant="passing by")
+    assert combiner.is_idle()
+
+
 async def test_a_tenant_that_asks_much_leaves_lanes_to_others(
     combiner: Combiner, watched: Watched, owner_url: str, owner: asyncpg.Connection
 ) -> None:

@@ -17,11 +17,10 @@ from races import (
 pytestmark = pytest.mark.controls
 
 LOCK = "    PERFORM capacity.lock_pools(p_tenant, locked);\n"
-ROW_LOCK = " AND p.id = l.id FOR UPDATE"
-NO_ROW_LOCK = ROW_LOCK.removesuffix(" FOR UPDATE")
-IDS = "FROM (SELECT id FROM unnest(locked) AS id ORDER BY id) AS l"
-IDS_UNDER_LOCK = IDS.replace(
-    "AS id ORDER", "AS id CROSS JOIN (SELECT capacity.lock_pools(p_tenant, locked)) AS k ORDER"
+READ = "SELECT p FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = ANY (locked) ORDER BY p.id FOR UPDATE"
+PLAIN_READ = READ.removesuffix(" FOR UPDATE")
+ONE_STATEMENT = PLAIN_READ.replace(
+    "FROM capacity.pool AS p", "FROM (SELECT capacity.lock_pools(p_tenant, locked)) AS l CROSS JOIN capacity.pool AS p"
 )
 LOCK_CLAIMS = LOCK.replace("locked", "ARRAY(SELECT c.claim_id FROM unnest(batch) AS c)")
 
@@ -55,7 +54,7 @@ def oversold(wrong: list[str]) -> list[str]:
 
 async def test_without_any_lock_two_takers_oversell(owner: asyncpg.Connection, owner_url: str) -> None:
     """Neither the queue nor the row lock, nor the ledger's key."""
-    await rewrite(owner, "apply", (LOCK, ""), (ROW_LOCK, NO_ROW_LOCK))
+    await rewrite(owner, "apply", (LOCK, ""), (READ, PLAIN_READ))
     await forget_versions(owner)
 
     assert oversold(await two_takers(owner_url, rounds=50)) != []
@@ -63,7 +62,7 @@ async def test_without_any_lock_two_takers_oversell(owner: asyncpg.Connection, o
 
 async def test_without_any_lock_the_ledgers_key_alone_holds_the_line(owner: asyncpg.Connection, owner_url: str) -> None:
     """Who comes second collides with the version, is sent again, and is told the truth."""
-    await rewrite(owner, "apply", (LOCK, ""), (ROW_LOCK, NO_ROW_LOCK))
+    await rewrite(owner, "apply", (LOCK, ""), (READ, PLAIN_READ))
 
     collided = await two_takers(owner_url, rounds=50)
 
@@ -75,14 +74,12 @@ async def test_a_version_that_collides_is_sent_again_and_answered_truly(
     owner: asyncpg.Connection, owner_url: str
 ) -> None:
     """As the door does: then nothing is wrong at all."""
-    await rewrite(owner, "apply", (LOCK, ""), (ROW_LOCK, NO_ROW_LOCK))
+    await rewrite(owner, "apply", (LOCK, ""), (READ, PLAIN_READ))
 
     assert await two_takers(owner_url, rounds=50, again=2) == []
 
 
-@pytest.mark.parametrize(
-    "kept", [[(ROW_LOCK, NO_ROW_LOCK)], [(LOCK, "")]], ids=["the queue alone", "the row lock alone"]
-)
+@pytest.mark.parametrize("kept", [[(READ, PLAIN_READ)], [(LOCK, "")]], ids=["the queue alone", "the row lock alone"])
 async def test_either_lock_alone_is_enough(
     owner: asyncpg.Connection, owner_url: str, kept: list[tuple[str, str]]
 ) -> None:
@@ -106,7 +103,7 @@ async def test_with_lock_and_read_in_one_statement_two_takers_oversell(
     owner: asyncpg.Connection, owner_url: str
 ) -> None:
     """The statement's snapshot is older than its lock."""
-    await rewrite(owner, "apply", (LOCK, ""), (ROW_LOCK, NO_ROW_LOCK), (IDS, IDS_UNDER_LOCK))
+    await rewrite(owner, "apply", (LOCK, ""), (READ, ONE_STATEMENT))
     await forget_versions(owner)
 
     assert oversold(await two_takers(owner_url, rounds=50)) != []
@@ -114,7 +111,7 @@ async def test_with_lock_and_read_in_one_statement_two_takers_oversell(
 
 async def test_with_a_lock_on_the_claim_two_takers_oversell(owner: asyncpg.Connection, owner_url: str) -> None:
     """Two reservations of one competition do not meet."""
-    await rewrite(owner, "apply", (LOCK, LOCK_CLAIMS), (ROW_LOCK, NO_ROW_LOCK))
+    await rewrite(owner, "apply", (LOCK, LOCK_CLAIMS), (READ, PLAIN_READ))
     await forget_versions(owner)
 
     assert oversold(await two_takers(owner_url, rounds=50)) != []
@@ -124,7 +121,7 @@ async def test_with_a_lock_on_the_claim_one_claim_is_still_taken_once(
     owner: asyncpg.Connection, owner_url: str
 ) -> None:
     """Which is why the fault is easily overlooked."""
-    await rewrite(owner, "apply", (LOCK, LOCK_CLAIMS), (ROW_LOCK, NO_ROW_LOCK))
+    await rewrite(owner, "apply", (LOCK, LOCK_CLAIMS), (READ, PLAIN_READ))
     await forget_versions(owner)
 
     assert await one_claim(owner_url) == []

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 
 import orjson
 
@@ -130,9 +131,10 @@ class Combiner:
         """
         answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
         request = Request(commands, answer, pools_of(commands), words_of(commands))
-        tenant = self._tenants.setdefault(name, Tenant())
+        tenant = self._tenants.get(name) or Tenant()
         if self._queued >= QUEUE_MAX or len(tenant.queues.get(request.pools, ())) >= QUEUE_OF_POOL_MAX:
             raise Overloaded
+        self._tenants[name] = tenant
         tenant.enqueue(request)
         self._queued += 1
         self._send_what_can_go()
@@ -210,15 +212,17 @@ class Combiner:
         measures.BATCH_COMMANDS.observe(len(commands))
         began = time.perf_counter()
         try:
-            rows = iter(await self._database.apply(name, orjson.dumps(commands).decode()))
+            rows = await self._database.apply(name, orjson.dumps(commands).decode())
+            outcomes = [orjson.loads(row) for row, _ in zip(rows, commands, strict=True)]
         except Exception as error:  # noqa: BLE001 - it is the callers'
             self._fail(name, tenant, batch, error)
         else:
             self._apart.discard((name, batch[0].pools))
+            following = iter(outcomes)
             for request in batch:
-                outcomes = [orjson.loads(next(rows)) for _ in request.commands]
+                own = list(islice(following, len(request.commands)))
                 if not request.answer.done():  # its caller may have gone away
-                    request.answer.set_result(outcomes)
+                    request.answer.set_result(own)
         finally:
             measures.BATCH_SECONDS.observe(time.perf_counter() - began)
             self._occupy(tenant, batch, -1, apart=apart)

@@ -123,7 +123,7 @@ class Replanning:
     async def taken(self, connection: Connection) -> None:
         """Plan anew where it is time, before a connection is used."""
         now, server = asyncio.get_running_loop().time(), connection.get_server_pid()
-        at, pause_seconds = self._due[server]
+        at, pause_seconds = self._due.get(server, (now + 1, 1))  # behind a pooler two may have the same number
         if now >= at:
             self._due[server] = (now + pause_seconds, min(2 * pause_seconds, self.LONGEST_SECONDS))
             await connection.execute("DISCARD PLANS")

@@ -2,8 +2,8 @@
 -- call = one statement = one transaction: lock, read, settle, decide in memory, write in bulk. A refusal is an
 -- outcome, so that one refused command does not roll back its neighbours; exceptions are bugs and outages.
 -- Commands of one request are linked: all of them or none, under one idempotency key.
--- Here and in what decides, a condition has no subquery of its own where it can do without: PL/pgSQL evaluates a plain
--- expression in 1 µs and a query in 8, and a command is decided in 100.
+-- Here and in what decides, a condition has no subquery of its own where it can do without: to PL/pgSQL it is a query,
+-- and seven of them fewer took a command from 190 µs to 150 (measured).
 CREATE OR REPLACE FUNCTION capacity.apply(p_tenant text, p_commands jsonb, p_import boolean DEFAULT false)
 RETURNS TABLE (outcome jsonb)
 LANGUAGE plpgsql VOLATILE
@@ -36,14 +36,8 @@ BEGIN
     locked := capacity.pools_of(p_tenant, batch);
     PERFORM capacity.lock_pools(p_tenant, locked);
     -- Rule 3: this read is a statement of its own, so it sees all that was committed before the lock was had.
-    -- One look-up for each pins the plan to the key: with id = ANY, planned while the table was small, all pools of the
-    -- tenant were read.
     pools := ARRAY(
-        SELECT r.pool
-        FROM (SELECT id FROM unnest(locked) AS id ORDER BY id) AS l
-        CROSS JOIN LATERAL (
-            SELECT p AS pool FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = l.id FOR UPDATE
-        ) AS r
+        SELECT p FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = ANY (locked) ORDER BY p.id FOR UPDATE
     );
     -- Rule 4: time is read after the lock, and never runs backwards within a pool.
     now := clock_timestamp();

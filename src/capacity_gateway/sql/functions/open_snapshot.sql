@@ -5,11 +5,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM set_config('capacity.tenant', p_tenant, true);
     RETURN ARRAY(
-        SELECT DISTINCT due.pool_id FROM (
-            SELECT c.pool_id FROM capacity.claim AS c
-            WHERE c.tenant_id = p_tenant AND c.state = 'held' AND c.expires_at <= now()
-            ORDER BY c.expires_at
-            OFFSET 0
-        ) AS due
+        SELECT DISTINCT c.pool_id FROM capacity.claim AS c
+        WHERE c.tenant_id = p_tenant AND c.state = 'held' AND c.expires_at <= now()
     );
 END $$;

@@ -14,13 +14,14 @@ DECLARE
 BEGIN
     entries := '{}';
     FOR due IN
+        -- A subquery for each pool, or all its holds were read while the table had no statistics (measured: 1,000 blocks
+        -- for 12,500 holds).
         SELECT d.claim, nth, (pools[nth]).clock
         FROM generate_subscripts(pools, 1) AS nth
         CROSS JOIN LATERAL (
             SELECT c AS claim FROM capacity.claim AS c
             WHERE c.tenant_id = p_tenant AND c.pool_id = (pools[nth]).id AND c.state = 'held'
                 AND c.expires_at <= greatest(p_now, (pools[nth]).clock)
-            ORDER BY c.expires_at   -- an order that only the index has that begins with the pool
             OFFSET 0
         ) AS d
         ORDER BY (d.claim).expires_at, (d.claim).id

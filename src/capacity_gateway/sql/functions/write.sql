@@ -17,10 +17,7 @@ BEGIN
         ledger_held = n.ledger_held, ledger_confirmed = n.ledger_confirmed, hash = n.hash, closed_at = n.closed_at,
         waiting = n.waiting, offered = n.offered, last_place = n.last_place
     FROM unnest(pools) AS n
-    CROSS JOIN LATERAL (
-        SELECT o.ctid FROM capacity.pool AS o WHERE o.tenant_id = p_tenant AND o.id = n.id OFFSET 0
-    ) AS row                        -- as in write_claims
-    WHERE p.ctid = row.ctid AND p IS DISTINCT FROM n;
+    WHERE p.tenant_id = p_tenant AND p.id = n.id AND p IS DISTINCT FROM n;
     PERFORM capacity.write_claims(new_claims, old_claims);
     INSERT INTO capacity.ledger SELECT n.* FROM unnest(entries) AS n;
     INSERT INTO capacity.idempotency SELECT n.* FROM unnest(answers) AS n;

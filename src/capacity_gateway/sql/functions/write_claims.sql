@@ -1,7 +1,5 @@
 -- New claims are inserted and never merged, so that an id or an exclusive word taken at the same moment in another
--- pool raises; the batch is then sent again and sees it. Old ones get their new state. A look-up for each
--- pins the plan to the key: as a plain join, planned while the table was small, it read all claims of the tenant for each
--- of them (measured); under the pools' locks nobody else moves the rows.
+-- pool raises; the batch is then sent again and sees it. Old ones get their new state.
 CREATE OR REPLACE FUNCTION capacity.write_claims(new_claims capacity.claim[], claims capacity.claim[]) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -14,9 +12,6 @@ BEGIN
             since = n.since, confirmed_at = n.confirmed_at, expires_at = n.expires_at, offered = n.offered,
             rank = n.rank, place = n.place
         FROM unnest(claims) AS n
-        CROSS JOIN LATERAL (
-            SELECT o.ctid FROM capacity.claim AS o WHERE o.tenant_id = n.tenant_id AND o.id = n.id OFFSET 0
-        ) AS row
-        WHERE c.ctid = row.ctid;
+        WHERE c.tenant_id = n.tenant_id AND c.id = n.id;
     END IF;
 END $$;

@@ -26,15 +26,11 @@ WHERE c.tenant_id = :tenant AND c.id = ANY(:ids::text[]);
 
 -- name: live_claims(tenant, ids, holder)
 -- For each of these pools the oldest live claim of this holder.
-SELECT i.id AS key, capacity.claim_shown(c.claim) AS value
-FROM unnest(:ids::text[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT c AS claim FROM capacity.claim AS c
-    WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.pool_id = i.id
-        AND c.state IN ('waiting', 'held', 'confirmed')
-    ORDER BY c.created_at, c.id
-    LIMIT 1
-) AS c;
+SELECT DISTINCT ON (c.pool_id) c.pool_id AS key, capacity.claim_shown(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.pool_id = ANY(:ids::text[])
+    AND c.state IN ('waiting', 'held', 'confirmed')
+ORDER BY c.pool_id, c.created_at, c.id;
 
 -- name: claims_of_pools(tenant, ids, holder, stage, states, after_time, after_id, size)
 -- For each of these pools a page of its claims, in the order they came: all, or those of a holder, in a stage, or in
@@ -55,19 +51,12 @@ ORDER BY i.id, c.created_at, c.id;
 
 -- name: own_claims(tenant, kinds, holders, after_time, after_id, size)
 -- A page of the live claims of whoever has these names for these kinds, newest first.
-SELECT c.id AS key, capacity.claim_shown(c.claim) AS value
-FROM (
-    SELECT n.holder, array_agg(n.kind) AS kinds FROM unnest(:kinds::text[], :holders::text[]) AS n (kind, holder)
-    GROUP BY n.holder
-) AS own
-CROSS JOIN LATERAL (
-    SELECT c AS claim, c.created_at, c.id FROM capacity.claim AS c
-    WHERE c.tenant_id = :tenant AND c.holder = own.holder AND split_part(c.pool_id, ':', 1) = ANY(own.kinds)
-        AND c.state IN ('waiting', 'held', 'confirmed')
-        AND (:after_time::timestamptz IS NULL OR (c.created_at, c.id) < (:after_time, :after_id::text))
-    ORDER BY c.created_at DESC, c.id DESC
-    LIMIT :size
-) AS c
+SELECT c.id AS key, capacity.claim_shown(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.holder = ANY(:holders::text[])
+    AND (split_part(c.pool_id, ':', 1), c.holder) IN (SELECT * FROM unnest(:kinds::text[], :holders::text[]))
+    AND c.state IN ('waiting', 'held', 'confirmed')
+    AND (:after_time::timestamptz IS NULL OR (c.created_at, c.id) < (:after_time, :after_id::text))
 ORDER BY c.created_at DESC, c.id DESC
 LIMIT :size;
 
@@ -87,15 +76,11 @@ ORDER BY c.subject, c.id;
 
 -- name: last_claims(tenant, ids, holder, subject)
 -- For each of these pools the last claim of this holder, or his last for an outside object, whatever has become of it.
-SELECT i.id AS key, capacity.claim_shown(c.claim) AS value
-FROM unnest(:ids::text[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT c AS claim FROM capacity.claim AS c
-    WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.pool_id = i.id
-        AND (:subject::text IS NULL OR c.subject = :subject)
-    ORDER BY c.created_at DESC, c.id DESC
-    LIMIT 1
-) AS c;
+SELECT DISTINCT ON (c.pool_id) c.pool_id AS key, capacity.claim_shown(c) AS value
+FROM capacity.claim AS c
+WHERE c.tenant_id = :tenant AND c.holder = :holder AND c.pool_id = ANY(:ids::text[])
+    AND (:subject::text IS NULL OR c.subject = :subject)
+ORDER BY c.pool_id, c.created_at DESC, c.id DESC;
 
 -- name: titles_held(tenant, ids, kind, holder)
 -- The titles of the pools of a kind, belonging to each of these, in which this holder has a confirmed claim.
@@ -172,12 +157,9 @@ ORDER BY i.id, l.recorded_at DESC, l.pool_id DESC, l.version DESC;
 
 -- name: activity(tenant, kinds, reasons, subject, actor, since, until, before_time, before_pool, before_version, size)
 -- A page of the latest entries over all pools of these kinds.
-SELECT
-    l.pool_id AS key,
-    to_jsonb(l) || jsonb_build_object('subject_title', (
-        SELECT c.title FROM capacity.claim AS c WHERE c.tenant_id = :tenant AND c.id = l.claim_id
-    )) AS value
+SELECT l.pool_id AS key, to_jsonb(l) || jsonb_build_object('subject_title', c.title) AS value
 FROM capacity.ledger AS l
+LEFT JOIN capacity.claim AS c ON c.tenant_id = l.tenant_id AND c.id = l.claim_id
 WHERE l.tenant_id = :tenant
     AND split_part(l.pool_id, ':', 1) = ANY(:kinds::text[])
     AND (:reasons::text[] IS NULL OR l.reason = ANY(:reasons))
