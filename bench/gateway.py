@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 import uvicorn
 
-from capacity_gateway.__main__ import configuration
 from capacity_gateway.app import application
+from capacity_gateway.command_line.serving import configuration
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.settings import settings

@@ -12,7 +12,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from capacity_gateway.__main__ import configuration
+from capacity_gateway.command_line.serving import configuration
 from conftest import Gateway, running
 
 PROTOCOL = Subprotocol("graphql-transport-ws")

@@ -1,0 +1,84 @@
+"""Commands that write a file or read one: ledgers, and the schema."""
+
+import asyncio
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from capacity_gateway import ledger_file
+from capacity_gateway.command_line.reaching import gateway
+from capacity_gateway.command_line.saying import AsJson, Tenant, fail, print_json, said
+from capacity_gateway.kernel.reads import Reads
+from capacity_gateway.kernel.vocabulary import PoolKind
+from capacity_gateway.ledger_file import FileFormat
+from capacity_gateway.schema import sdl
+from capacity_gateway.settings import settings
+
+
+def export_ledger(
+    kind: PoolKind,
+    ref: str,
+    /,
+    *,
+    form: Annotated[FileFormat, Parameter(name="--format")] = FileFormat.CSV,
+    output: Path | None = None,
+    tenant: Tenant = None,
+) -> None:
+    """Print a pool's whole ledger, oldest entry first, or write it to a file. Exit code 2 = there is no such pool.
+
+    Args:
+        kind: What is counted.
+        ref: Its id outside.
+        form: CSV, or JSON Lines.
+        output: The file.
+        tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+    """
+
+    async def run() -> None:
+        async with gateway() as (database, capacity):
+            reads = Reads(database, capacity, tenant or settings().default_tenant)
+            pool = await reads.find_pool(kind.pool_id(ref))
+            if pool is None:
+                fail(f"There is no pool {kind.pool_id(ref)}.")
+            with output.open("w", encoding="utf-8", newline="") if output else nullcontext(sys.stdout) as file:
+                async for text in ledger_file.written(reads, pool, form):
+                    file.write(text)
+
+    asyncio.run(run())
+
+
+def verify(file: Path, /, *, last_hash: str | None = None, as_json: AsJson = False) -> None:
+    """Check an exported ledger with no database: does each entry follow from the one before it?
+
+    Exit codes: 0 = all do; 1 = one does not, and it is said which; 2 = the file is no ledger.
+
+    Args:
+        file: As `export-ledger` wrote it.
+        last_hash: The hash that the last entry must have, so that none is missing at the end.
+        as_json: Print JSON instead of a sentence.
+    """
+    verdict = ledger_file.verify(file, last_hash)
+    if as_json:
+        print_json(verdict.as_json())
+    elif verdict.problem is None:
+        last = f", the last hash is {verdict.last_hash}" if verdict.entries else ""
+        said.print(f"{verdict.entries} entries follow from the opening of {verdict.pool}{last}.", soft_wrap=True)
+    else:
+        where = f"Entry {verdict.broken_at} of {verdict.pool}"
+        said.print(f"{where}: {verdict.problem}.", style="red", markup=False, soft_wrap=True)
+    sys.exit(not verdict.intact)
+
+
+def export_schema(*, output: Path | None = None) -> None:
+    """Print the GraphQL schema, or write it to a file.
+
+    Args:
+        output: The file.
+    """
+    if output is None:
+        print(sdl(), end="")  # noqa: T201 - the command's result
+    else:
+        output.write_text(sdl())
