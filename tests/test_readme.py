@@ -11,18 +11,18 @@ import pytest
 from graphql import parse, validate
 
 from capacity_gateway.schema import schema
+from pages import blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def blocks(language: str) -> list[str]:
+def code(language: str) -> list[str]:
     """The README's code in a language."""
-    return [text for name, text in BLOCKS if name == language]
+    return [text for name, text in blocks(README) if name == language]
 
 
-@pytest.mark.parametrize("document", blocks("graphql"))
+@pytest.mark.parametrize("document", code("graphql"))
 def test_its_documents_are_valid(document: str) -> None:
     """Whoever pastes one gets no validation error."""
     assert validate(schema()._schema, parse(document)) == []  # noqa: SLF001 - the built schema
@@ -71,7 +71,7 @@ def test_adding_a_kind_is_what_it_says(tmp_path: Path) -> None:
     """The walk-through, carried out on a copy, gives a schema with the new mutation."""
     copy = tmp_path / "capacity_gateway"
     shutil.copytree(ROOT / "src" / "capacity_gateway", copy, ignore=shutil.ignore_patterns("__pycache__", "graphiql"))
-    value, parking, line = blocks("python")
+    value, parking, line = code("python")
     ast.parse(parking)
     edit(copy / "kernel/vocabulary.py", "\n    def pool_id", f"{value}\n    def pool_id")
     edit(copy / "schema.py", '    "breakouts",\n', f'    "breakouts",\n{line}')

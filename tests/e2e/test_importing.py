@@ -1,11 +1,8 @@
 """Bringing old data in from the command line, and what docs/migrate.md says of it."""
 
 import json
-import re
-import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from e2e.processes import COMMAND, ROOT, environment, fetch, run
 from importing.conftest import portal_rows, portal_url
 from importing.test_portal import small, write
+from pages import Reader, blocks
 
 __all__ = ["portal_url"]
 
@@ -140,23 +138,10 @@ async def test_the_guide_s_commands_run_in_their_order(
     tmp_path: Path,
 ) -> None:
     """From the dry run to the verified ledger; each with the exit code that stands behind it."""
-    (tmp_path / "mapping.toml").write_text(re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)[0])
+    (tmp_path / "mapping.toml").write_text(next(text for language, text in blocks(GUIDE) if language == "toml"))
     await fetch(portal_url, "ALTER TABLE competitions RENAME COLUMN total_reservation_tokens TO spaces")
     await fetch(portal_url, "ALTER TABLE competitions RENAME TO contests")
-    commands = [line for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL) for line in block.splitlines()]
-    ran = []
-    for line in filter(None, commands):
-        words, _, remark = line.partition("#")
-        expected = re.search(r"exit (\d)", remark)
-        arguments = [portal_url if word == "$PORTAL_URL" else word for word in shlex.split(words)]
-        done = subprocess.run(  # noqa: ASYNC221, S603 - our own command
-            [sys.executable, "-m", "capacity_gateway", *arguments[1:]],
-            env=environment(database_url=owner_url),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == int(expected[1] if expected else 0), (line, done.stderr)
-        ran.append(arguments[1])
-    assert ran == ["import", "import", "shadow", "reconcile", "backfill", "reconcile", "export-ledger", "verify"]
+
+    Reader(str, tmp_path, environment(database_url=owner_url), {"$PORTAL_URL": f"'{portal_url}'"}).read(GUIDE)
+
+    assert len((tmp_path / "london.csv").read_text().splitlines()) > 1
