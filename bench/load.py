@@ -52,6 +52,8 @@ class Found:
     p50_ms: float
     """At a rate, latencies count from when a request was due, so that none is left out for those before it."""
     p99_ms: float
+    failed_p99_ms: float
+    """Of those who were told something else."""
     failure: str
     """The first answer that was no success."""
 
@@ -69,6 +71,7 @@ class Generator:
         self._idle: list[Connection] = []
         self._due: deque[float] = deque()
         self._latencies: list[float] = []
+        self._failed_latencies: list[float] = []
         self._succeeded = 0
         self._failed = 0
         self._failure = ""
@@ -95,14 +98,14 @@ class Generator:
         end = time.perf_counter()
         for connection in connections:
             connection.close()
-        latencies = sorted(self._latencies)
         return Found(
             succeeded=self._succeeded,
             failed=self._failed,
-            per_second=len(latencies) / (end - self._counted_from),
+            per_second=len(self._latencies) / (end - self._counted_from),
             cpu_seconds=time.process_time() - cpu,
-            p50_ms=latencies[len(latencies) * 50 // 100] * 1000,
-            p99_ms=latencies[len(latencies) * 99 // 100] * 1000,
+            p50_ms=percentile_ms(self._latencies, 50),
+            p99_ms=percentile_ms(self._latencies, 99),
+            failed_p99_ms=percentile_ms(self._failed_latencies, 99),
             failure=self._failure,
         )
 
@@ -132,6 +135,8 @@ class Generator:
                 self._latencies.append(now - due)
         else:
             self._failed += 1
+            if now >= self._counted_from:
+                self._failed_latencies.append(now - due)
             self._failure = self._failure or answer.decode(errors="replace")[-500:]
         if self._load.rate is None:
             if now < self._until:
@@ -186,6 +191,11 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close it."""
         self._transport.close()
+
+
+def percentile_ms(latencies: list[float], percent: int) -> float:
+    """The latency that so many did not exceed; 0 where there are none."""
+    return sorted(latencies)[len(latencies) * percent // 100] * 1000 if latencies else 0.0
 
 
 def is_whole(answer: bytes) -> bool:

@@ -61,6 +61,7 @@ class Document:
         self.operation = operation.operation
         self.name = operation.name.value if operation.name else None
         self.introspects = measure.introspects
+        self.directives = measure.directives + len(operation.directives or ())
         self.selections = operation.selection_set.selections
         self._schema = schema
         self.node = node
@@ -71,6 +72,12 @@ class Document:
         """What is wrong with it."""
         types = self._schema._schema  # noqa: SLF001 - as below
         return validate(types, self.node, specified_rules, max_errors=1, hide_suggestions=True)[:1]
+
+    @property
+    def action(self) -> str:
+        """The name of its first root field; empty where that is in a fragment."""
+        first = self.selections[0]
+        return first.name.value if isinstance(first, FieldNode) else ""
 
     @cached_property
     def _compiled(self) -> Operation | None:

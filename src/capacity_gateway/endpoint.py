@@ -29,6 +29,7 @@ from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import Login, offered_tokens
 from capacity_gateway.logs import asked, note_document, request_id
 from capacity_gateway.offers import Offers
+from capacity_gateway.overload import Overload
 from capacity_gateway.persisted import PersistedDocuments
 from capacity_gateway.rates import RateLimit
 from capacity_gateway.schema import schema
@@ -68,6 +69,7 @@ class Endpoint(GraphQL[Context, None]):
         self._capacity = capacity
         self._feed = feed
         self.login = Login(settings)
+        self.overload = Overload(self.login, capacity.combiner, bytes_max=settings.body_bytes_max)
         self._offers = Offers(settings)
         self._seal_key = settings.seal_key()
         self._persisted = PersistedDocuments(self._limits, settings.trusted_documents, own=operators.DOCUMENTS.values())
@@ -95,7 +97,16 @@ class Endpoint(GraphQL[Context, None]):
         given = await self.parse_http_body(self.request_adapter_class(request))
         context = await self.get_context(request, Response())
         result = await self._execute(given, context, by_get=False)
-        return respond(await self.process_result(request, result), answer_type(request))
+        response = respond(await self.process_result(request, result), answer_type(request))
+        if context.turned_away:
+            self._note_overload(request, given.query or "", result, response)
+        return response
+
+    def _note_overload(self, request: Request, text: str, result: ExecutionResult, response: Response) -> None:
+        """Keep what a document's only mutation was told, for the next who send it."""
+        document = self.document(text)
+        if isinstance(document, Document) and not result.errors and len(result.data or ()) == 1:
+            self.overload.learn(text, request.headers.get("accept", ""), document, response)
 
     def should_render_graphql_ide(self, request: Any) -> bool:
         """Whether a browser has come for GraphiQL; not where a document is named."""

@@ -123,7 +123,7 @@ def configuration(knobs: Settings, app: Starlette, host: str, port: int) -> uvic
         access_log=False,  # CAPACITY_LOG_REQUESTS says more
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=knobs.sockets_max + REQUESTS_MAX,  # sockets never take the room of requests
-        http=guarded(knobs),
+        http=guarded(knobs, app.state),
         ws_max_size=knobs.body_bytes_max,
         ws_per_message_deflate=False,  # it takes memory and time for every socket, for events of 300 bytes
     )

@@ -26,7 +26,7 @@ LANES = 6  # transactions at a time; those of different tenants share a commit's
 LANES_OF_TENANT = 2  # so that its requests are combined, and no tenant takes all the lanes
 LANES_APART = 2  # besides these, for pools whose lock was not to be had
 BATCH_MAX = 256  # commands in a transaction
-QUEUE_MAX = 4000  # requests that wait
+QUEUE_MAX = 2000  # requests that wait
 QUEUE_OF_POOL_MAX = 1000  # of these, for one pool
 
 Pools = frozenset[str]
@@ -58,15 +58,21 @@ class Tenant:
     queues: dict[Pools, deque[Request]] = field(default_factory=dict)
     in_flight: set[str] = field(default_factory=set)
     lanes: int = 0
+    crowded: dict[Pools, list[bytes]] = field(default_factory=dict)
+    """Pools for which a whole batch waits, and their names outside, as JSON has them."""
 
     def enqueue(self, request: Request) -> None:
         """Put a request at the end of its pools' queue."""
-        self.queues.setdefault(request.pools, deque()).append(request)
+        queue = self.queues.setdefault(request.pools, deque())
+        queue.append(request)
+        if len(queue) == BATCH_MAX:
+            self.crowded[request.pools] = [orjson.dumps(pool.partition(":")[2]) for pool in request.pools]
 
     def withdraw(self, request: Request) -> None:
         """Take back a request that has not been sent."""
         queue = self.queues[request.pools]
         queue.remove(request)
+        self._calm(request.pools, queue)
         if not queue:
             del self.queues[request.pools]
 
@@ -93,9 +99,14 @@ class Tenant:
             if request.alone:
                 break
         queue.extendleft(reversed(stays))
+        self._calm(pools, queue)
         if queue:
             self.queues[pools] = queue  # behind the tenant's other queues
         return taken
+
+    def _calm(self, pools: Pools, queue: deque[Request]) -> None:
+        if len(queue) < BATCH_MAX:
+            self.crowded.pop(pools, None)
 
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is in flight."""
@@ -155,6 +166,11 @@ class Combiner:
     def queued(self) -> int:
         """How many requests wait."""
         return self._queued
+
+    def is_crowded(self, name: str, body: bytes) -> bool:
+        """Whether a request of this tenant names a pool for which a whole batch waits."""
+        tenant = self._tenants.get(name)
+        return tenant is not None and any(ref in body for refs in tenant.crowded.values() for ref in refs)
 
     @property
     def lanes_in_use(self) -> int:

@@ -90,6 +90,9 @@ class Context:
     wait_seconds: Callable[[str], int] | None = None
     """Counts a call of an operation: how long the caller has to wait for it, 0 as a rule. None: there is no limit."""
 
+    turned_away: bool = False
+    """Whether its mutation could not be done now, and is known not to have been."""
+
     async def close(self) -> None:
         """Give back what the request has used."""
         await self.reads.close()

@@ -19,6 +19,8 @@ QUERIES = aiosql.from_path(SQL / "queries", "asyncpg", kwargs_only=True)
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 APPLICATION_ROLE = "capacity_app"
+COMMAND_SECONDS = 2.5  # the server itself gives up after 2
+REPLAN_SECONDS = 1.0  # at most; it takes 15 ms
 
 WAITED_TOO_LONG = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 """A lock could not be had in time, or what was asked for took too long; nothing was applied."""
@@ -126,14 +128,15 @@ class Replanning:
         at, pause_seconds = self._due.get(server, (now + 1, 1))  # behind a pooler two may have the same number
         if now >= at:
             self._due[server] = (now + pause_seconds, min(2 * pause_seconds, self.LONGEST_SECONDS))
-            await connection.execute("DISCARD PLANS")
+            await connection.execute("DISCARD PLANS", timeout=REPLAN_SECONDS)
 
 
 class Database:
     """A pool of database connections as the application role."""
 
-    def __init__(self, connections: asyncpg.Pool) -> None:
+    def __init__(self, connections: asyncpg.Pool, replanning: Replanning | None = None) -> None:
         self._connections = connections
+        self._replanning = replanning or Replanning()
 
     @classmethod
     @asynccontextmanager
@@ -143,17 +146,16 @@ class Database:
         async with asyncpg.create_pool(
             url,
             init=replanning.opened,
-            setup=replanning.taken,
             min_size=1,
             max_size=connections_max,
             timeout=1,
-            command_timeout=2.5,
+            command_timeout=COMMAND_SECONDS,
             statement_cache_size=100,
             max_inactive_connection_lifetime=60,
             reset=_no_reset,
             server_settings={"application_name": "capacity-gateway"},
         ) as pool:
-            yield cls(pool)
+            yield cls(pool, replanning)
 
     @asynccontextmanager
     async def connection(self, *, wait_seconds: float = 0.25) -> AsyncIterator[Connection]:
@@ -163,16 +165,25 @@ class Database:
             NoConnection: when none is free in time or the database is away.
         """
         try:
-            connection = await self._connections.acquire(timeout=wait_seconds)
+            async with asyncio.timeout(wait_seconds):  # acquire's own timeout strikes who need not wait, in a busy loop
+                connection = await self._connections.acquire()
         except (*NOT_APPLIED, *CONNECTION_LOST) as error:
             raise NoConnection from error
         try:
+            await self._replan(connection)
             yield connection
-        except CONNECTION_LOST:
-            connection.terminate()  # what is left of it must never be used again
+        except (*CONNECTION_LOST, asyncio.CancelledError):
+            connection.terminate()  # what is left of it must never be used again, nor waited for: it may be frozen
             raise
         finally:
             await self._connections.release(connection, timeout=1)
+
+    async def _replan(self, connection: Connection) -> None:
+        try:
+            await self._replanning.taken(connection)
+        except (*NOT_APPLIED, *CONNECTION_LOST) as error:
+            connection.terminate()
+            raise NoConnection from error
 
     async def apply(self, tenant: str, commands: str, *, historic: bool = False) -> list[str]:
         """Run one batch of commands as one transaction; returns one JSON outcome for each, in order."""

@@ -19,8 +19,10 @@ from capacity_gateway.kernel.commands import Attribution, Command, Define
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import Forbidden, Unauthenticated
 from capacity_gateway.kernel.outcomes import (
+    BusyOutcome,
     CapacityChange,
     CapacityError,
+    GatewayBusyError,
     InvalidInputError,
     NotFoundError,
     PoolSuccess,
@@ -96,6 +98,8 @@ async def submit(
     """
     outcome = await _submit(info, given, commands, success, checks, keyed=keyed)
     refused = outcome.code if isinstance(outcome, CapacityError) else None
+    if isinstance(outcome, GatewayBusyError):
+        info.context.turned_away = outcome.outcome is BusyOutcome.NOT_APPLIED
     measures.count_outcome(info.field_name, refused or ("REPLAYED" if outcome.replayed else "OK"))
     return outcome
 
