@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 
 from cross_web import HTTPException
@@ -60,10 +60,12 @@ def application(settings: Settings, database_url: str) -> Starlette:
         database_url: of the application role, or of an owner or superuser, out of which the role is taken.
     """
     write_logs()
+    traced = tracing_of(settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.enter_context(traced)
             url = await application_url(database_url)
             app.state.database = await stack.enter_async_context(Database.open(url))
             writing = await stack.enter_async_context(Database.open(url))  # so that reads do not hold up changes
@@ -106,6 +108,17 @@ async def stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def tracing_of(settings: Settings) -> AbstractContextManager[None]:
+    """Traces what is done within, where that is wanted; RuntimeError where what it takes is not installed."""
+    if not settings.tracing:
+        return nullcontext()
+    try:
+        from capacity_gateway.tracing import tracing  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise RuntimeError("CAPACITY_TRACING takes what `pip install capacity-gateway[tracing]` installs") from error
+    return tracing()
 
 
 class GraphQLRoute:

@@ -27,7 +27,7 @@ from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import Login, offered_tokens
-from capacity_gateway.logs import asked, note_document, request_id
+from capacity_gateway.logs import asked, note_bug, note_document, request_id
 from capacity_gateway.offers import Offers
 from capacity_gateway.overload import Overload
 from capacity_gateway.persisted import PersistedDocuments
@@ -77,7 +77,7 @@ class Endpoint(GraphQL[Context, None]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, in GraphQL's own form."""
         request = Request(scope, bounded(receive, self.settings.body_bytes_max))
-        with asked(logged=self.settings.log_requests) as one:
+        with asked(request.headers, logged=self.settings.log_requests) as one:
             response = await self._answer_to(request)
             one.status = response.status_code
         await response(scope, receive, send)
@@ -279,6 +279,7 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
 def masked(error: Exception, located: GraphQLError | None = None) -> dict[str, Any]:
     """What a caller may know of a bug: an id to ask for, under which the log has the rest."""
     measures.UNEXPECTED_ERRORS.inc()
+    note_bug(error)
     known = request_id()
     log.error("unexpected error", request_id=known, exc_info=error)
     shown: dict[str, Any] = {"message": "An unexpected error; ask for it by its requestId"}

@@ -5,7 +5,7 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import structlog
 from graphql import FieldNode
 
 from capacity_gateway.documents import Document
-from capacity_gateway.kernel import measures
+from capacity_gateway.kernel import measures, traces
 
 log = structlog.get_logger()
 
@@ -49,6 +49,8 @@ class Asked:
     document: Document | None = None
     """What is to be run; None where nothing is."""
     status: str | int = 200
+    bug: str | None = None
+    """The type of an unexpected error."""
 
     def fields(self) -> list[str]:
         """The fields it asks for, by their names in the schema; at most ten."""
@@ -60,13 +62,17 @@ _at_hand: ContextVar[Asked] = ContextVar("asked")
 
 
 @contextmanager
-def asked(*, logged: bool) -> Iterator[Asked]:
-    """Give an operation an id, which its log lines and its unexpected errors carry; time it, and log it where wanted.
+def asked(headers: Mapping[str, str], *, logged: bool) -> Iterator[Asked]:
+    """Give an operation an id, which its log lines and its unexpected errors carry; time it, and tell of it.
 
-    What is logged is names of the schema, codes and times: no argument, login or body.
+    What is told is names of the schema, codes and times: no argument, login or body.
     """
-    structlog.contextvars.bind_contextvars(request_id=new_id())
-    outcomes: list[str] | None = [] if logged else None
+    known = new_id()
+    structlog.contextvars.bind_contextvars(request_id=known)
+    begun = traces.tracer.begin(headers)
+    if begun:
+        structlog.contextvars.bind_contextvars(trace_id=begun.trace_id)
+    outcomes: list[str] | None = [] if logged or begun else None
     measures.OUTCOMES_OF_REQUEST.set(outcomes)
     one = Asked()
     _at_hand.set(one)
@@ -77,20 +83,22 @@ def asked(*, logged: bool) -> Iterator[Asked]:
         seconds = time.perf_counter() - began
         kind = one.document.operation.value if one.document else "none"
         measures.request(kind).observe(seconds)
+        told = {"operation": kind, "fields": one.fields(), "outcomes": outcomes} if logged or begun else {}
+        if begun:
+            traces.tracer.end(begun, {"request_id": known, "status": str(one.status), **told}, bug=one.bug)
         if logged:
-            log.info(
-                "request",
-                operation=kind,
-                fields=one.fields(),
-                outcomes=outcomes,
-                status=one.status,
-                duration_ms=round(seconds * 1000, 2),
-            )
+            log.info("request", **told, status=one.status, duration_ms=round(seconds * 1000, 2))
 
 
 def note_document(document: Document) -> None:
     """Say what the operation at hand runs."""
     _at_hand.get().document = document
+
+
+def note_bug(error: Exception) -> None:
+    """Say that the operation at hand met an unexpected error."""
+    if one := _at_hand.get(None):
+        one.bug = type(error).__name__
 
 
 def new_id() -> str:

@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     """What who reads `/metrics` shows as a bearer token; none = it is for this machine alone."""
     log_requests: bool = False
     """Log a line for every operation: what it was, what came of it and how long it took."""
+    tracing: bool = False
+    """Trace by OpenTelemetry, to where the OTEL_* variables say; needs `pip install capacity-gateway[tracing]`."""
     seal_secret: str | None = None
     """Signs what `repair` seals; none = a key made from the HS256 secret, where there is one."""
     allowed_origins: str = ""

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from cross_web import HTTPException
 from graphql import GraphQLError, OperationType
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -113,7 +113,7 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
             extensions=None,
         )
         with suppress(WebSocketDisconnected):
-            async with aclosing(self.view.answers(given, self.asking, self.websocket.address)) as answers:
+            async with aclosing(self.view.answers(given, self.asking, self.websocket.ws)) as answers:
                 async for answer in answers:
                     if "data" not in answer:
                         await operation.send_operation_message(
@@ -199,10 +199,12 @@ class StreamingEndpoint(Endpoint):
         """Who a socket's or a stream's login says is asking."""
         return await self.login.caller(authorization if isinstance(authorization, str | None) else "none")
 
-    async def answers(self, given: GraphQLRequestData, asking: Asking, address: str) -> AsyncGenerator[Answer, None]:
+    async def answers(
+        self, given: GraphQLRequestData, asking: Asking, connection: HTTPConnection
+    ) -> AsyncGenerator[Answer, None]:
         """The answers to an operation, one for a query or a mutation; one without data where it was not begun."""
-        with asked(logged=self.settings.log_requests) as one:
-            async with aclosing(self._answers(given, asking, address)) as answers:
+        with asked(connection.headers, logged=self.settings.log_requests) as one:
+            async with aclosing(self._answers(given, asking, address_of(connection))) as answers:
                 async for answer in answers:
                     one.status = "answered" if "data" in answer else "refused"
                     yield answer
@@ -269,7 +271,7 @@ class StreamingEndpoint(Endpoint):
                 await refuse(TOO_MANY, answer_type(request))(scope, receive, send)
                 return
             events: asyncio.Queue[str] = asyncio.Queue(1)
-            pump = asyncio.create_task(self._pump(self.answers(given, asking, address), asking, events))
+            pump = asyncio.create_task(self._pump(self.answers(given, asking, request), asking, events))
             try:
                 await StreamingResponse(alive(events), headers=SSETransport.headers)(scope, receive, send)
             finally:

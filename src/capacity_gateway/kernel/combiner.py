@@ -9,10 +9,11 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import orjson
 
-from capacity_gateway.kernel import measures
+from capacity_gateway.kernel import measures, traces
 from capacity_gateway.kernel.database import (
     CONNECTION_LOST,
     NOT_APPLIED,
@@ -49,6 +50,7 @@ class Request:
     sent: bool = False
     alone: bool = False
     """Its batch raised; by itself it shows whether it is the culprit."""
+    traced: Any = field(default_factory=traces.here)
 
 
 @dataclass(eq=False, slots=True)
@@ -228,7 +230,8 @@ class Combiner:
         measures.BATCH_COMMANDS.observe(len(commands))
         began = time.perf_counter()
         try:
-            rows = await self._database.apply(name, orjson.dumps(commands).decode())
+            with traces.tracer.batch([request.traced for request in batch], commands=len(commands)):
+                rows = await self._database.apply(name, orjson.dumps(commands).decode())
             outcomes = [orjson.loads(row) for row, _ in zip(rows, commands, strict=True)]
         except Exception as error:  # noqa: BLE001 - it is the callers'
             self._fail(name, tenant, batch, error)

@@ -13,6 +13,8 @@ import aiosql
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from capacity_gateway.kernel import traces
+
 SQL = Path(__file__).parents[1] / "sql"
 QUERIES = aiosql.from_path(SQL / "queries", "asyncpg", kwargs_only=True)
 
@@ -143,9 +145,14 @@ class Database:
     async def open(cls, url: str, *, connections_max: int = 8) -> AsyncIterator["Database"]:
         """Open the connections, and close them at the end; raises what asyncpg raises when it cannot."""
         replanning = Replanning()
+
+        async def opened(connection: asyncpg.Connection) -> None:
+            await replanning.opened(connection)
+            traces.tracer.connected(connection)
+
         async with asyncpg.create_pool(
             url,
-            init=replanning.opened,
+            init=opened,
             min_size=1,
             max_size=connections_max,
             timeout=1,
