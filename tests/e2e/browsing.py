@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
+
+expect.set_options(timeout=20_000)  # ms, on a busy machine
 
 CHROMIUM = shutil.which("chromium", path="/usr/bin")
 ARGUMENTS = (
@@ -20,13 +22,14 @@ ARGUMENTS = (
 
 
 @asynccontextmanager
-async def browsing(chromium: Browser, gateway_url: str, path: str, **context: Any) -> AsyncIterator[Page]:
+async def browsing(chromium: Browser, url: str, path: str, *others: str, **context: Any) -> AsyncIterator[Page]:
     """A page as it opens; in the end, nothing came from elsewhere or failed, and the browser's console is quiet.
 
     Args:
         chromium: the browser.
-        gateway_url: the one origin to load from.
+        url: the origin to load from.
         path: the page's.
+        others: what else it may ask.
         context: what is special about the browser's window, as Playwright names it.
     """
     complaints: list[str] = []
@@ -40,9 +43,9 @@ async def browsing(chromium: Browser, gateway_url: str, path: str, **context: An
         page = await opened.new_page()
         page.on("console", lambda said: note(said.text, when=said.type in {"error", "warning"}))
         page.on("pageerror", lambda error: note(str(error)))
-        page.on("request", lambda sent: note(sent.url, when=not sent.url.startswith((gateway_url, "data:", "blob:"))))
+        page.on("request", lambda sent: note(sent.url, when=not sent.url.startswith((url, *others, "data:", "blob:"))))
         page.on("requestfailed", lambda sent: note(f"{sent.url}: {sent.failure}"))
         page.on("response", lambda answer: note(f"{answer.url}: {answer.status}", when=answer.status >= 400))
-        await page.goto(f"{gateway_url}{path}", wait_until="networkidle")
+        await page.goto(f"{url}{path}", wait_until="networkidle")
         yield page
         assert complaints == []
