@@ -35,7 +35,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capacity_gateway.app import application
 from capacity_gateway.embedded import EmbeddedPostgres
-from capacity_gateway.kernel.database import Database
+from capacity_gateway.kernel.database import Lane
 from capacity_gateway.kernel.migrations import migrate
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import mint
@@ -86,10 +86,10 @@ class Memory:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Keep what the database says now."""
-        apply, rows = Database.apply, Reads._rows  # noqa: SLF001 - the two places where answers come in
+        apply, rows = Lane.apply, Reads._rows  # noqa: SLF001 - the two places where answers come in
 
-        async def kept_apply(database: Database, *given: Any, **more: Any) -> list[str]:
-            self.outcomes = await apply(database, *given, **more)
+        async def kept_apply(lane: Lane, *given: Any, **more: Any) -> list[str]:
+            self.outcomes = await apply(lane, *given, **more)
             return self.outcomes
 
         async def kept_rows(reads: Reads, query: str, **arguments: Any) -> list[tuple[str, Any]]:
@@ -97,20 +97,20 @@ class Memory:
             self.rows[query] = [(key, orjson.dumps(value)) for key, value in found]
             return found
 
-        Database.apply, Reads._rows = kept_apply, kept_rows  # type: ignore[method-assign,assignment] # noqa: SLF001
+        Lane.apply, Reads._rows = kept_apply, kept_rows  # type: ignore[method-assign,assignment] # noqa: SLF001
         yield
-        Database.apply, Reads._rows = apply, rows  # type: ignore[method-assign] # noqa: SLF001
+        Lane.apply, Reads._rows = apply, rows  # type: ignore[method-assign] # noqa: SLF001
 
     def answer(self) -> None:
         """Say it again, from now on, instead of asking the database. Reading the JSON stays the gateway's work."""
 
-        async def apply(_: Database, __: str, commands: str, **___: Any) -> list[str]:
+        async def apply(_: Lane, __: str, commands: str, **___: Any) -> list[str]:
             return self.outcomes * commands.count('"verb":')  # one for each command of the batch
 
         async def rows(_: Reads, query: str, **__: Any) -> list[tuple[str, Any]]:
             return [(key, orjson.loads(value)) for key, value in self.rows[query]]
 
-        Database.apply, Reads._rows = apply, rows  # type: ignore[method-assign,assignment] # noqa: SLF001
+        Lane.apply, Reads._rows = apply, rows  # type: ignore[method-assign,assignment] # noqa: SLF001
 
 
 BARE_ANSWER: dict[str, Any] = {}

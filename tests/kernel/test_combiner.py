@@ -11,10 +11,23 @@ import pytest
 from asking import TENANT, Json, adjust, ask, codes, define, keyed, numbers, release, take
 from capacity_gateway.kernel import combiner as limits
 from capacity_gateway.kernel.combiner import Combiner, Overloaded
-from capacity_gateway.kernel.database import Database, NoConnection
+from capacity_gateway.kernel.database import Database, Lane, NoConnection
 from invariants import check_invariants
 
 P, Q, R, S = (f"competition:{name}" for name in "pqrs")
+
+
+class WatchedLane(Lane):
+    """A lane that keeps what is sent over it."""
+
+    def __init__(self, lane: Lane, batches: list[list[Json]]) -> None:
+        self.lane = lane
+        self.batches = batches
+
+    async def apply(self, tenant: str, commands: str, *, historic: bool = False) -> list[str]:
+        """Send a batch on."""
+        self.batches.append(orjson.loads(commands))
+        return await self.lane.apply(tenant, commands, historic=historic)
 
 
 class Watched(Database):
@@ -24,10 +37,11 @@ class Watched(Database):
         self.database = database
         self.batches: list[list[Json]] = []
 
-    async def apply(self, tenant: str, commands: str, *, historic: bool = False) -> list[str]:
-        """Send a batch on."""
-        self.batches.append(orjson.loads(commands))
-        return await self.database.apply(tenant, commands, historic=historic)
+    @asynccontextmanager
+    async def lane(self) -> AsyncIterator[Lane]:
+        """One of the database's lanes, which tells of its batches."""
+        async with self.database.lane() as lane:
+            yield WatchedLane(lane, self.batches)
 
     @property
     def claims(self) -> list[list[str]]:

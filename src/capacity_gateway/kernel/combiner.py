@@ -19,6 +19,7 @@ from capacity_gateway.kernel.database import (
     NOT_APPLIED,
     WAITED_TOO_LONG,
     Database,
+    Lane,
     NoConnection,
 )
 from capacity_gateway.kernel.pools import Json
@@ -115,6 +116,16 @@ class Tenant:
         return not self.queues and not self.in_flight
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The requests that share a transaction, and whose they are."""
+
+    name: str
+    tenant: Tenant
+    requests: list[Request]
+    apart: bool
+
+
 class Combiner:
     """Sends requests in as few transactions as it can; a batch is of one tenant, a pool in one batch at a time."""
 
@@ -186,84 +197,116 @@ class Combiner:
     def _send_what_can_go(self) -> None:
         if self._lanes == 0 and not self._apart:
             return
-        for name, tenant in list(self._tenants.items()):
-            while batch := self._next_batch(name, tenant):
-                apart = (name, batch[0].pools) in self._apart
-                self._queued -= len(batch)
-                self._occupy(tenant, batch, 1, apart=apart)
-                self._tenants[name] = self._tenants.pop(name)  # behind the other tenants
-                task = asyncio.create_task(self._send(name, tenant, batch, apart=apart))
-                self._sending.add(task)
-                task.add_done_callback(self._sending.discard)
+        while batch := self._next_batch():
+            task = asyncio.create_task(self._drive(batch))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
-    def _next_batch(self, name: str, tenant: Tenant) -> list[Request]:
+    def _next_batch(self) -> Batch | None:
+        """The batch to send next, its lane taken; None where none may go."""
+        for name, tenant in self._tenants.items():
+            requests = self._requests_of(name, tenant)
+            if requests:
+                batch = Batch(name, tenant, requests, apart=(name, requests[0].pools) in self._apart)
+                self._queued -= len(requests)
+                self._occupy(batch, 1)
+                self._tenants[name] = self._tenants.pop(name)  # behind the other tenants
+                return batch
+        return None
+
+    def _requests_of(self, name: str, tenant: Tenant) -> list[Request]:
         """As many of a tenant's requests as may share a batch; empty where none may go."""
-        batch: list[Request] = []
+        requests: list[Request] = []
         words: set[Word] = set()
         room = BATCH_MAX if self._lanes > 0 and tenant.lanes < LANES_OF_TENANT else 0
         for pools in list(tenant.queues):
             if not tenant.in_flight.isdisjoint(pools):
                 continue
             if (name, pools) in self._apart:
-                if self._lanes_apart > 0 and not batch:
+                if self._lanes_apart > 0 and not requests:
                     return tenant.take(pools, words, BATCH_MAX, first=True)
             elif room > 0:
-                taken = tenant.take(pools, words, room, first=not batch)
-                batch += taken
-                room = 0 if batch and batch[0].alone else room - sum(len(request.commands) for request in taken)
-        return batch
+                taken = tenant.take(pools, words, room, first=not requests)
+                requests += taken
+                alone = requests and requests[0].alone
+                room = 0 if alone else room - sum(len(request.commands) for request in taken)
+        return requests
 
-    def _occupy(self, tenant: Tenant, batch: list[Request], lanes: int, *, apart: bool) -> None:
+    def _occupy(self, batch: Batch, lanes: int) -> None:
         """Take a lane for a batch, or with -1 give it back."""
-        tenant.in_flight ^= {pool for request in batch for pool in request.pools}
-        if apart:
+        batch.tenant.in_flight ^= {pool for request in batch.requests for pool in request.pools}
+        if batch.apart:
             self._lanes_apart -= lanes
         else:
             self._lanes -= lanes
-            tenant.lanes += lanes
+            batch.tenant.lanes += lanes
 
-    async def _send(self, name: str, tenant: Tenant, batch: list[Request], *, apart: bool) -> None:
-        """Send one batch and hand out its outcomes; if it raises, find out by smaller ones whose fault it is."""
+    async def _drive(self, batch: Batch) -> None:
+        """Send a batch, and over the same connection whatever may follow it, for as long as none raises."""
+        following: Batch | None = batch
+        try:
+            async with self._database.lane() as lane:
+                sent = asyncio.create_task(self._send(lane, batch))
+                while following:
+                    batch = following
+                    rows = await sent
+                    self._occupy(batch, -1)
+                    following = self._next_batch()
+                    if following:  # on its way before the outcomes of the last are acted on, which takes as long
+                        sent = asyncio.create_task(self._send(lane, following))
+                        self._send_what_can_go()
+                    self._hand_out(batch, rows)
+        except Exception as error:  # noqa: BLE001 - it is the callers'
+            self._occupy(batch, -1)
+            self._fail(batch, error)
+        finally:
+            self._send_what_can_go()
+            self._forget(batch.name, batch.tenant)
+
+    async def _send(self, lane: Lane, batch: Batch) -> list[str]:
+        """The database's answer to one batch."""
         commands = [
-            {"request": number, **command} for number, request in enumerate(batch) for command in request.commands
+            {"request": number, **command}
+            for number, request in enumerate(batch.requests)
+            for command in request.commands
         ]
         measures.BATCH_COMMANDS.observe(len(commands))
         began = time.perf_counter()
         try:
-            with traces.tracer.batch([request.traced for request in batch], commands=len(commands)):
-                rows = await self._database.apply(name, orjson.dumps(commands).decode())
-            outcomes = [orjson.loads(row) for row, _ in zip(rows, commands, strict=True)]
-        except Exception as error:  # noqa: BLE001 - it is the callers'
-            self._fail(name, tenant, batch, error)
-        else:
-            self._apart.discard((name, batch[0].pools))
-            following = iter(outcomes)
-            for request in batch:
-                own = list(islice(following, len(request.commands)))
-                if not request.answer.done():  # its caller may have gone away
-                    request.answer.set_result(own)
+            with traces.tracer.batch([request.traced for request in batch.requests], commands=len(commands)):
+                rows = await lane.apply(batch.name, orjson.dumps(commands).decode())
         finally:
             measures.BATCH_SECONDS.observe(time.perf_counter() - began)
-            self._occupy(tenant, batch, -1, apart=apart)
-            self._send_what_can_go()
-            self._forget(name, tenant)
+        if len(rows) != len(commands):
+            raise RuntimeError("not one outcome for each command")
+        return rows
 
-    def _fail(self, name: str, tenant: Tenant, batch: list[Request], error: Exception) -> None:
+    def _hand_out(self, batch: Batch, rows: list[str]) -> None:
+        """Give each request its outcomes."""
+        self._apart.discard((batch.name, batch.requests[0].pools))
+        following = iter(rows)
+        for request in batch.requests:
+            own = list(islice(following, len(request.commands)))
+            if not request.answer.done():  # its caller may have gone away
+                request.answer.set_result([orjson.loads(row) for row in own])
+        self._forget(batch.name, batch.tenant)
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
         """Hand out an error, unless it may be a neighbour's: then its requests wait for another, smaller batch."""
-        of_pools = {request.pools for request in batch}
+        of_pools = {request.pools for request in batch.requests}
         blocked = isinstance(error, WAITED_TOO_LONG)
         if blocked:
-            self._apart.update((name, pools) for pools in of_pools)
+            self._apart.update((batch.name, pools) for pools in of_pools)
             again = len(of_pools) > 1
         else:
-            again = len(batch) > 1 and not isinstance(error, (*NOT_APPLIED, *CONNECTION_LOST, NoConnection))
-        for request in reversed(batch):
+            again = len(batch.requests) > 1 and not isinstance(error, (*NOT_APPLIED, *CONNECTION_LOST, NoConnection))
+        for request in reversed(batch.requests):
             if request.answer.done():  # its caller has gone away
                 continue
             if again:
                 request.sent = False
                 request.alone = not blocked
-                tenant.queues.setdefault(request.pools, deque()).appendleft(request)
+                batch.tenant.queues.setdefault(request.pools, deque()).appendleft(request)
                 self._queued += 1
             else:
                 request.answer.set_exception(error)

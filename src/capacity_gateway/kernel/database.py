@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -133,6 +133,22 @@ class Replanning:
             await connection.execute("DISCARD PLANS", timeout=REPLAN_SECONDS)
 
 
+class Lane:
+    """A connection that batch after batch is sent over."""
+
+    def __init__(self, connection: Connection, replan: Callable[[Connection], Awaitable[None]]) -> None:
+        self._connection = connection
+        self._replan = replan
+
+    async def apply(self, tenant: str, commands: str, *, historic: bool = False) -> list[str]:
+        """Run one batch of commands as one transaction; returns one JSON outcome for each, in order."""
+        await self._replan(self._connection)
+        rows = await self._connection.fetch(
+            "SELECT outcome FROM capacity.apply($1, $2, $3)", tenant, commands, historic
+        )
+        return [row["outcome"] for row in rows]
+
+
 class Database:
     """A pool of database connections as the application role."""
 
@@ -192,11 +208,16 @@ class Database:
             connection.terminate()
             raise NoConnection from error
 
+    @asynccontextmanager
+    async def lane(self) -> AsyncIterator[Lane]:
+        """A connection for one batch after another; raises what `connection` raises."""
+        async with self.connection() as connection:
+            yield Lane(connection, self._replan)
+
     async def apply(self, tenant: str, commands: str, *, historic: bool = False) -> list[str]:
         """Run one batch of commands as one transaction; returns one JSON outcome for each, in order."""
-        async with self.connection() as connection:
-            rows = await connection.fetch("SELECT outcome FROM capacity.apply($1, $2, $3)", tenant, commands, historic)
-        return [row["outcome"] for row in rows]
+        async with self.lane() as lane:
+            return await lane.apply(tenant, commands, historic=historic)
 
     async def what_if(self, tenant: str, commands: str, *, size: int) -> str:
         """What one request of commands would do, as JSON, with at most `size` rows of each sort; changes nothing."""
