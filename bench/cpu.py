@@ -34,6 +34,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from capacity_gateway.app import application
+from capacity_gateway.command_line.serving import configuration
 from capacity_gateway.embedded import EmbeddedPostgres
 from capacity_gateway.kernel.database import Lane
 from capacity_gateway.kernel.migrations import migrate
@@ -129,17 +130,17 @@ class Subject:
     """The gateway in this process, its database taken out, and the requests to send it."""
 
     def __init__(self, app: Starlette, settings: Settings) -> None:
-        self._gateway = app
-        self._settings = settings
+        self.gateway = app
+        self.settings = settings
         self.requests: dict[str, tuple[str, bytes, dict[str, str]]] = {}
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The gateway, and the bare endpoint beside it."""
-        await (BARE if scope["path"] == "/bare" else self._gateway)(scope, receive, send)
+        await (BARE if scope["path"] == "/bare" else self.gateway)(scope, receive, send)
 
     def _login(self, **claims: Any) -> dict[str, str]:
-        token = mint(self._settings, claims, ttl_seconds=86_400)
+        token = mint(self.settings, claims, ttl_seconds=86_400)
         return {"authorization": f"Bearer {token}", "content-type": "application/json"}
 
     async def post(self, content: bytes, headers: dict[str, str]) -> dict[str, Any]:
@@ -252,11 +253,9 @@ async def in_process(names: list[str], rounds: int, seconds: float) -> dict[str,
 async def serve(socket: str) -> None:
     """Serve over a Unix socket's address file until told to stop; what to send is written beside it."""
     async with subject() as gateway:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                gateway.app, port=0, interface="asgi3", log_level="warning", access_log=False, lifespan="off"
-            )
-        )
+        config = configuration(gateway.settings, gateway.gateway, "127.0.0.1", 0)
+        config.app, config.lifespan = gateway.app, "off"  # the bare endpoint beside it; it has begun already
+        server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)

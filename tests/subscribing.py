@@ -142,6 +142,8 @@ async def serving(owner_url: str, **knobs: Any) -> AsyncIterator[Served]:
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
             await asyncio.sleep(0.01)
-        yield Served(gateway, server.servers[0].sockets[0].getsockname()[1])
-        server.should_exit = True
-        await serving
+        try:
+            yield Served(gateway, server.servers[0].sockets[0].getsockname()[1])
+        finally:
+            server.should_exit = True
+            await serving

@@ -17,7 +17,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from capacity_gateway.endpoint import REASONS
+from capacity_gateway.answers import REASONS
 from capacity_gateway.kernel import errors, outcomes
 from capacity_gateway.kernel.outcomes import CapacityError
 from pages import ROOT, blocks

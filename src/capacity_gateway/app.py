@@ -17,8 +17,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from capacity_gateway import graphiql, operators
+from capacity_gateway.answers import JSON, refuse
 from capacity_gateway.downloads import download_ledger
-from capacity_gateway.endpoint import JSON, refuse
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
 from capacity_gateway.kernel.feed import Feed

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: what comes in is checked, what goes out is formatted, and nothing else gets out."""
+"""GraphQL over HTTP: what comes in is checked, and answered."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import structlog
 from cross_web import HTTPException
-from graphql import GraphQLError, GraphQLSyntaxError, OperationType
+from graphql import GraphQLError, OperationType
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -18,8 +18,17 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.types import ExecutionResult
 
 from capacity_gateway import graphiql, operators
+from capacity_gateway.answers import (
+    JSON,
+    Answer,
+    answer_type,
+    failed,
+    refuse,
+    refused,
+    respond,
+    shown,
+)
 from capacity_gateway.documents import Document, read_document
-from capacity_gateway.kernel import measures
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.context import Caller, Context
 from capacity_gateway.kernel.database import Database
@@ -27,7 +36,7 @@ from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.login import Login, offered_tokens
-from capacity_gateway.logs import asked, note_bug, note_document, request_id
+from capacity_gateway.logs import asked, note_document
 from capacity_gateway.offers import Offers
 from capacity_gateway.overload import Overload
 from capacity_gateway.persisted import PersistedDocuments
@@ -36,25 +45,6 @@ from capacity_gateway.schema import schema
 from capacity_gateway.settings import Settings
 
 log = structlog.get_logger()
-
-REASONS = {
-    "BAD_REQUEST": "The request must be one GraphQL operation in a JSON object",
-    "BUSY": "There are too many of these already; try again shortly",
-    "BATCHING_DISABLED": "One operation at a time",
-    "CSRF": "This origin is not allowed",
-    "INTROSPECTION_DISABLED": "The schema is not shown here",
-    "LIMIT_EXCEEDED": "The document asks for more than it may",
-    "METHOD_NOT_ALLOWED": "Queries by GET or POST, mutations by POST, subscriptions by WebSocket or at /graphql/stream",
-    "NOT_FOUND": "There is nothing here",
-    "PERSISTED_QUERY_NOT_FOUND": "PersistedQueryNotFound",  # Apollo's clients look for this text too
-    "QUERY_NOT_IN_SAFELIST": "Only documents that are known beforehand are run here",
-    "PAYLOAD_TOO_LARGE": "The body is too large",
-    "UNSUPPORTED_MEDIA_TYPE": "The body must be application/json",
-}
-"""The codes of what is no GraphQL request, and what each says."""
-JSON = "application/json"
-GRAPHQL_RESPONSE = "application/graphql-response+json"
-"""What an answer is, where `Accept` names it: then a document that cannot be run is a 400 without data."""
 
 
 class Endpoint(GraphQL[Context, None]):
@@ -69,7 +59,7 @@ class Endpoint(GraphQL[Context, None]):
         self._capacity = capacity
         self._feed = feed
         self.login = Login(settings)
-        self.overload = Overload(self.login, capacity.combiner, bytes_max=settings.body_bytes_max)
+        self.overload = Overload(self.login, capacity.combiner)
         self._offers = Offers(settings)
         self._seal_key = settings.seal_key()
         self._persisted = PersistedDocuments(self._limits, settings.trusted_documents, own=operators.DOCUMENTS.values())
@@ -86,27 +76,44 @@ class Endpoint(GraphQL[Context, None]):
         """The answer to a request, whatever goes wrong."""
         try:
             self._check_origin(request)
-            return await (self._post(request) if request.method == "POST" else self.run(request))
+            if request.method != "POST":
+                return await self.run(request)
+            return (await self._post(await request.body(), request.headers, address_of(request))).response()
         except HTTPException as error:
-            return refuse(error, answer_type(request))
+            return refuse(error, answer_type(request.headers))
         except Exception as error:  # noqa: BLE001 - the last line: masked here, whole in the log
-            return Response(orjson.dumps({"errors": [masked(error)]}), 500, media_type=answer_type(request))
+            return failed(error, request.headers).response()
 
-    async def _post(self, request: Request) -> Response:
-        """The answer to an operation that is posted: what `run` would do, a sixth of a request's time quicker."""
-        given = await self.parse_http_body(self.request_adapter_class(request))
-        context = await self.get_context(request, Response())
+    async def answer(self, body: bytes, headers: Mapping[str, str], address: str) -> Answer:
+        """The answer to an operation that a page of another origin cannot have posted, whatever goes wrong.
+
+        It is the same as by way of Starlette, in a third less of the gateway's time.
+        """
+        with asked(headers, logged=self.settings.log_requests) as one:
+            try:
+                answer = await self._post(body, headers, address)
+            except HTTPException as error:
+                answer = refused(error, answer_type(headers))
+            except Exception as error:  # noqa: BLE001 - the last line: masked here, whole in the log
+                answer = failed(error, headers)
+            one.status = answer.status
+        return answer
+
+    async def _post(self, body: bytes, headers: Mapping[str, str], address: str) -> Answer:
+        """The answer to an operation that is posted: what Strawberry's `run` would do, a sixth quicker."""
+        given = self._read(body, headers)
+        context = await self._context(headers, address)
         result = await self._execute(given, context, by_get=False)
-        response = respond(await self.process_result(request, result), answer_type(request))
+        answer = respond(shown(result), answer_type(headers))
         if context.turned_away:
-            self._note_overload(request, given.query or "", result, response)
-        return response
+            self._note_overload(given.query or "", headers, result, answer)
+        return answer
 
-    def _note_overload(self, request: Request, text: str, result: ExecutionResult, response: Response) -> None:
+    def _note_overload(self, text: str, headers: Mapping[str, str], result: ExecutionResult, answer: Answer) -> None:
         """Keep what a document's only mutation was told, for the next who send it."""
         document = self.document(text)
         if isinstance(document, Document) and not result.errors and len(result.data or ()) == 1:
-            self.overload.learn(text, request.headers.get("accept", ""), document, response)
+            self.overload.learn(text, headers.get("accept", ""), document, answer)
 
     def should_render_graphql_ide(self, request: Any) -> bool:
         """Whether a browser has come for GraphiQL; not where a document is named."""
@@ -129,8 +136,11 @@ class Endpoint(GraphQL[Context, None]):
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """What the resolvers of this request find in `info.context`."""
-        asking = await self.login.caller(request.headers.get("authorization"))
-        return self.context(asking, address_of(request), header_key=request.headers.get("x-idempotency-key"))
+        return await self._context(request.headers, address_of(request))
+
+    async def _context(self, headers: Mapping[str, str], address: str) -> Context:
+        asking = await self.login.caller(headers.get("authorization"))
+        return self.context(asking, address, header_key=headers.get("x-idempotency-key"))
 
     def context(self, asking: Caller | Unauthenticated, address: str, *, header_key: str | None = None) -> Context:
         """What the resolvers of one operation find in `info.context`."""
@@ -192,14 +202,20 @@ class Endpoint(GraphQL[Context, None]):
     async def parse_http_body(self, request: Any) -> GraphQLRequestData:
         """The operation in a request; HTTPException with the right status where there is none."""
         if request.method == "POST":
-            media_type = (request.content_type or "").partition(";")[0].strip().lower()
-            if media_type != JSON:
-                raise HTTPException(415, "UNSUPPORTED_MEDIA_TYPE")
-            data = read_object(await request.get_body(), self.settings.nesting_max)
-        else:
-            data = dict(request.query_params)
-            for name in ("variables", "extensions"):
-                data[name] = read_object(data[name].encode(), self.settings.nesting_max) if data.get(name) else None
+            return self._read(await request.get_body(), request.headers)
+        data = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            data[name] = read_object(data[name].encode(), self.settings.nesting_max) if data.get(name) else None
+        return self._given_by(data)
+
+    def _read(self, body: bytes, headers: Mapping[str, str]) -> GraphQLRequestData:
+        """The operation in what was posted; HTTPException likewise."""
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != JSON:
+            raise HTTPException(415, "UNSUPPORTED_MEDIA_TYPE")
+        return self._given_by(read_object(body, self.settings.nesting_max))
+
+    def _given_by(self, data: Mapping[str, Any]) -> GraphQLRequestData:
         operation_name, variables, extensions = (data.get(n) for n in ("operationName", "variables", "extensions"))
         query = self._persisted.text(data.get("query"), extensions)
         texts = isinstance(query, str) and query and isinstance(operation_name, str | None)
@@ -212,80 +228,25 @@ class Endpoint(GraphQL[Context, None]):
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
         """The answer to come, as far as it is known: its media type."""
         sub_response = await super().get_sub_response(request)
-        sub_response.media_type = answer_type(request)
+        sub_response.media_type = answer_type(request.headers)
         return sub_response
 
     async def process_result(self, request: Any, result: ExecutionResult, **_: Any) -> GraphQLHTTPResponse:  # noqa: ARG002
         """The answer as callers get it, with at most one error that is not a field's own."""
-        answer: GraphQLHTTPResponse = {"data": result.data}
-        if result.errors:
-            errors = result.errors if result.data is not None else result.errors[:1]
-            answer["errors"] = [formatted(error) for error in errors]
-        return answer
+        return shown(result)
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
         """The answer as Strawberry's view gives it."""
-        return respond(response_data, sub_response.media_type or JSON)
+        return respond(response_data, sub_response.media_type or JSON).response()
 
     def encode_json(self, data: object) -> bytes:
         """JSON as bytes."""
         return orjson.dumps(data)
 
 
-def respond(answer: GraphQLHTTPResponse, kind: str) -> Response:
-    """An answer in its media type; 400 where that is GraphQL's own and nothing could be run."""
-    errors: Any = answer.get("errors", ())
-    if kind == GRAPHQL_RESPONSE and any("path" not in error for error in errors):
-        return Response(orjson.dumps({"errors": errors}), 400, media_type=kind)
-    return Response(orjson.dumps(answer), media_type=kind)
-
-
-def answer_type(request: HTTPConnection) -> str:
-    """What the answer to a request is to be."""
-    return GRAPHQL_RESPONSE if GRAPHQL_RESPONSE in request.headers.get("accept", "").lower() else JSON
-
-
 def address_of(request: HTTPConnection) -> str:
     """Where a request comes from; behind a proxy on this machine, where it says that it comes from."""
     return request.client.host if request.client else ""
-
-
-def refuse(error: HTTPException, media_type: str) -> Response:
-    """An answer to what is no GraphQL request; the code is the exception's reason."""
-    headers = {"allow": "GET, POST"} if error.status_code == 405 else None  # noqa: PLR2004 - it says so
-    return Response(orjson.dumps({"errors": [refusal(error)]}), error.status_code, headers, media_type)
-
-
-def refusal(error: HTTPException) -> dict[str, Any]:
-    """The same as GraphQL shows it."""
-    code = error.reason if error.reason in REASONS else "BAD_REQUEST"
-    more = {"retryAfterMs": 1000} if code == "BUSY" else {}
-    return {"message": REASONS[code], "extensions": {"code": code, **more}}
-
-
-def formatted(error: GraphQLError) -> dict[str, Any]:
-    """A top-level error as the contract lists them; a bug is masked, and its whole story goes to the log."""
-    cause = error.original_error
-    if error.path and "code" not in (error.extensions or {}):
-        return masked(cause or error, error)
-    shown = dict(error.formatted)
-    if cause is not None and not isinstance(cause, GraphQLError):  # a literal that Python could not read
-        shown["message"] = "A value in the document cannot be read"
-    code = "GRAPHQL_PARSE_FAILED" if isinstance(error, GraphQLSyntaxError) else "GRAPHQL_VALIDATION_FAILED"
-    shown["extensions"] = {"code": code, **(error.extensions or {})}
-    return shown
-
-
-def masked(error: Exception, located: GraphQLError | None = None) -> dict[str, Any]:
-    """What a caller may know of a bug: an id to ask for, under which the log has the rest."""
-    measures.UNEXPECTED_ERRORS.inc()
-    note_bug(error)
-    known = request_id()
-    log.error("unexpected error", request_id=known, exc_info=error)
-    shown: dict[str, Any] = {"message": "An unexpected error; ask for it by its requestId"}
-    if located is not None and located.path:
-        shown["path"] = located.path
-    return shown | {"extensions": {"code": "INTERNAL", "requestId": known}}
 
 
 def bounded(receive: Receive, bytes_max: int) -> Receive:

@@ -58,11 +58,11 @@ class Login:
             return []
         return ["there is no key to check logins with"]
 
-    def remembered(self, authorization: bytes | None) -> Caller | None:
+    def remembered(self, authorization: str | None) -> Caller | None:
         """The caller of a header that was shown before and holds, or of none; None for who must be looked at."""
         if authorization is None:
             return Caller(tenant=self._settings.default_tenant)
-        until, caller = self._remembered.get(authorization.removeprefix(b"Bearer ").decode("latin-1"), (0.0, None))
+        until, caller = self._remembered.get(authorization.removeprefix("Bearer "), (0.0, None))
         return caller if time.time() < until else None
 
     async def caller(self, authorization: str | None) -> Caller | Unauthenticated:

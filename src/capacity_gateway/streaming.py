@@ -22,19 +22,9 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.types.execution import PreExecutionError
 
+from capacity_gateway.answers import JSON, answer_type, formatted, masked, refusal, refuse
 from capacity_gateway.documents import DOCUMENT, Document
-from capacity_gateway.endpoint import (
-    JSON,
-    Endpoint,
-    address_of,
-    answer_type,
-    bounded,
-    formatted,
-    masked,
-    read_object,
-    refusal,
-    refuse,
-)
+from capacity_gateway.endpoint import Endpoint, address_of, bounded, read_object
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.context import Caller, Context
 from capacity_gateway.kernel.database import Database
@@ -261,14 +251,14 @@ class StreamingEndpoint(Endpoint):
         try:
             given = await self._given(request)
         except HTTPException as error:
-            await refuse(error, answer_type(request))(scope, receive, send)
+            await refuse(error, answer_type(request.headers))(scope, receive, send)
             return
         asking = await self.asking(request.headers.get("authorization"))
         address = address_of(request)
         name = name_of(self.context(asking, address).caller, address)
         with self._sockets.place() as free, self.places.place(name) as its_own:
             if not (free and its_own):
-                await refuse(TOO_MANY, answer_type(request))(scope, receive, send)
+                await refuse(TOO_MANY, answer_type(request.headers))(scope, receive, send)
                 return
             events: asyncio.Queue[str] = asyncio.Queue(1)
             pump = asyncio.create_task(self._pump(self.answers(given, asking, request), asking, events))
