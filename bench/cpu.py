@@ -254,7 +254,8 @@ async def serve(socket: str) -> None:
     """Serve over a Unix socket's address file until told to stop; what to send is written beside it."""
     async with subject() as gateway:
         config = configuration(gateway.settings, gateway.gateway, "127.0.0.1", 0)
-        config.app, config.lifespan = gateway.app, "off"  # the bare endpoint beside it; it has begun already
+        config.app, config.interface = gateway.app, "asgi3"  # with the bare endpoint
+        config.lifespan = "off"  # it has begun already
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:
