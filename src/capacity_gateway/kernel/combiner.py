@@ -243,22 +243,24 @@ class Combiner:
 
     async def _drive(self, batch: Batch) -> None:
         """Send a batch, and over the same connection whatever may follow it, for as long as none raises."""
-        following: Batch | None = batch
+        in_flight: Batch | None = batch
         try:
             async with self._database.lane() as lane:
                 sent = asyncio.create_task(self._send(lane, batch))
-                while following:
-                    batch = following
+                while in_flight:
                     rows = await sent
+                    batch = in_flight
                     self._occupy(batch, -1)
-                    following = self._next_batch()
-                    if following:  # on its way before the outcomes of the last are acted on, which takes as long
-                        sent = asyncio.create_task(self._send(lane, following))
+                    in_flight = self._next_batch()
+                    if in_flight:  # on its way before the outcomes of the last are acted on, which takes as long
+                        sent = asyncio.create_task(self._send(lane, in_flight))
                         self._send_what_can_go()
                     self._hand_out(batch, rows)
         except Exception as error:  # noqa: BLE001 - it is the callers'
-            self._occupy(batch, -1)
-            self._fail(batch, error)
+            if in_flight:
+                batch = in_flight
+                self._occupy(batch, -1)
+                self._fail(batch, error)
         finally:
             self._send_what_can_go()
             self._forget(batch.name, batch.tenant)
