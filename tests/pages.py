@@ -46,7 +46,7 @@ class Reader:
         """A reader at work.
 
         Args:
-            send: Sends a document; its answer as `json.dumps` writes it.
+            send: Sends a document; its answer as JSON.
             folder: Where commands are run.
             environment: What they find in it.
             here: What stands on pages, and what is meant by it here.
@@ -54,7 +54,7 @@ class Reader:
         self._send = send
         self._folder = folder
         self._environment = {**environment, "COLUMNS": "120", "PATH": f"{BIN}:{environment['PATH']}"}
-        self._here = dict(here)
+        self.here = dict(here)
         (folder / "variables").touch()
         (folder / ".venv").symlink_to(ROOT / ".venv")
 
@@ -69,14 +69,14 @@ class Reader:
                 case "sh":
                     come_to = self._run(self._as_here(text))
                 case "json":
-                    self._compare(json.dumps(json.loads(text)), come_to)
+                    self._compare(same_json(text), same_json(come_to))
                 case "json again":
-                    self._compare(json.dumps(json.loads(text)), self._send(document))
+                    self._compare(same_json(text), same_json(self._send(document)))
                 case "text":
                     self._compare(text, come_to)
 
     def _as_here(self, text: str) -> str:
-        for word, instead in self._here.items():
+        for word, instead in self.here.items():
             text = text.replace(word, instead)
         return text
 
@@ -100,7 +100,12 @@ class Reader:
         assert VOLATILE.sub("…", shown).split() == VOLATILE.sub("…", come_to).split()
         for word, instead in zip(VOLATILE.findall(shown), VOLATILE.findall(come_to), strict=True):
             assert form_of(word) == form_of(instead)
-            assert self._here.setdefault(word, instead) == instead, f"{word} was {self._here[word]}"
+            assert self.here.setdefault(word, instead) == instead, f"{word} was {self.here[word]}"
+
+
+def same_json(text: str) -> str:
+    """JSON, however it was written, as one text."""
+    return json.dumps(json.loads(text))
 
 
 def form_of(word: str) -> str:

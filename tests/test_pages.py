@@ -1,8 +1,11 @@
 """The pages of docs/ say what the code says: their tables, their settings, their links."""
 
+import ast
+import inspect
 import json
 import re
 import runpy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,13 @@ from graphql import (
     is_introspection_type,
     is_specified_scalar_type,
 )
+from pydantic_core import PydanticUndefined
 
 from capacity_gateway.answers import REASONS
 from capacity_gateway.kernel import errors, outcomes
+from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.outcomes import CapacityError
+from capacity_gateway.settings import Settings
 from pages import ROOT, blocks
 
 DOCS = ROOT / "docs"
@@ -32,8 +38,8 @@ SCHEMA = build_schema((ROOT / "schema.graphql").read_text())
 def rows(page: str, heading: str) -> list[list[str]]:
     """The cells of the first table below a heading of a page."""
     below = (DOCS / page).read_text().partition(f"# {heading}\n")[2]
-    _, _, *lines = re.findall(r"^\|.*\|$", below[: below.index("|\n\n") + 1], flags=re.MULTILINE)
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    _, _, *lines = re.findall(r"^\|.*\|$", f"{below}\n".partition("|\n\n")[0] + "|", flags=re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def words(cell: str) -> list[str]:
@@ -156,3 +162,53 @@ def test_a_change_is_sent_until_it_is_answered() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == ["done", "NEW_KEY", "SAME_KEY"]
+
+
+def test_every_setting_is_listed() -> None:
+    """With its default and what settings.py says of it."""
+    (settings,) = (
+        node
+        for node in ast.parse(Path(inspect.getfile(Settings)).read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name == "Settings"
+    )
+    told = {}
+    for line, text in pairwise(settings.body):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            assert isinstance(text, ast.Expr), line.target.id
+            told[line.target.id] = " ".join(ast.literal_eval(text.value).split())
+
+    assert rows("production.md", "All settings") == [
+        [f"`CAPACITY_{name.upper()}`", default_of(name), text] for name, text in told.items()
+    ]
+
+
+def default_of(name: str) -> str:
+    """A setting's default as the page shows it."""
+    default = Settings.model_fields[name].default
+    if default is PydanticUndefined or default in (None, ""):
+        return ""
+    return f"`{str(default).lower()}`".replace(".0`", "`")
+
+
+def test_the_database_s_settings_are_those_that_are_set() -> None:
+    """By the role's function, by docker-compose.yml, and by PostgreSQL itself."""
+    role = (ROOT / "src/capacity_gateway/sql/functions/admit_role.sql").read_text()
+    compose = (ROOT / "docker-compose.yml").read_text()
+    set_here = {
+        "`migrate`, for the role": re.findall(r"'(\w+) = (?:''([\w ]+)''|(on))'", role),
+        "you": re.findall(r"-c, (\w+)=(\w+)()", compose),
+    }
+    table = rows("production.md", "The database")
+
+    for whose, found in set_here.items():
+        told = {(words(name)[0], words(value)[0]) for name, value, _, who in table if who == whose and words(value)}
+        assert told == {(name, value or other) for name, value, other in found} - {("timezone", "UTC")}
+    connections = 2 * inspect.signature(Database.open).parameters["connections_max"].default
+    assert [value.split()[0] for name, value, *_ in table if name == "`max_connections`"] == [str(connections)]
+
+
+def test_every_alert_is_told_of() -> None:
+    """What to do when one rings."""
+    alerts = re.findall(r"alert: (\w+)", (ROOT / "deploy/alerts.yml").read_text())
+
+    assert sorted(words(alert)[0] for alert, _ in rows("production.md", "Watch it")) == sorted(alerts)

@@ -66,14 +66,17 @@ class Settings(BaseSettings):
     database_url: str | None = None
     """The application role's address; none = the embedded database."""
     admin_database_url: str | None = None
-    """The owner's address, for migrate and repair; none = database_url."""
+    """The owner's address, for migrate, repair, import and doctor; none = CAPACITY_DATABASE_URL."""
     host: str = "127.0.0.1"
+    """Where to listen; 0.0.0.0 = on every address of this machine."""
     port: int = 8000
+    """On which port; 0 = any that is free."""
     data_dir: Path = Field(default_factory=default_data_dir)
+    """The folder of the embedded database and of what is made up once; none = `.capacity` in the checkout."""
     seed_demo: bool | None = None
     """Load the demo data? None: into the embedded database only."""
     jwt_secret: str | None = None
-    """The HS256 secret; none = one made once in data_dir."""
+    """The HS256 secret; none = one made once in the data folder, and refused in production."""
     jwt_jwks: str | None = None
     """A JSON Web Key Set, file or http(s) URL: logins signed with RS256 or ES256 by one of its keys hold too."""
     jwt_jwks_cooldown_seconds: float = Field(default=30.0, ge=0)
@@ -98,6 +101,7 @@ class Settings(BaseSettings):
     `*` stands for any part of a host's name or a port: `https://*.example.org, http://localhost:*`.
     """
     default_tenant: str = "00000000-0000-0000-0000-000000000001"
+    """Whose pools these are where a login names no tenant."""
     heartbeat_seconds: int = Field(default=15, ge=1)
     """How often a place that is kept alive is heard of; it is given back after three times of silence."""
     sweeper: bool = True
@@ -105,6 +109,7 @@ class Settings(BaseSettings):
     idempotency_days: int = Field(default=30, ge=1)
     """How long refusals are kept, in days. What was done keeps its key and its answer for ever."""
     deadline_seconds: float = Field(default=3.0, gt=0)
+    """How long a call may take; then it is answered that the gateway is busy."""
     rate_limit: str = "off"
     """How often a holder may ask for an operation, such as 100/s or 1000/min; an anonymous caller's address counts."""
     sockets_max: int = Field(default=8192, ge=1)

@@ -1,15 +1,16 @@
 """The pages of docs/ are true: what they tell to do is done, and comes to what they show."""
 
-import json
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from e2e.conftest import starter
+from capacity_gateway.embedded import _binaries
+from e2e.conftest import Start, starter
 from e2e.processes import ROOT, GatewayProcess, database_of, environment, fetch
-from pages import Reader
+from pages import Reader, blocks
 
 DOCS = ROOT / "docs"
 
@@ -36,7 +37,36 @@ def test_a_page_s_commands_come_to_what_it_shows(
     gateway, found = demo
 
     def send(document: str) -> str:
-        return json.dumps(gateway.post(document, headers=gateway.login("organizer")).json())
+        return gateway.post(document, headers=gateway.login("organizer")).text
 
     here = {"./scripts/up": "true", "http://127.0.0.1:8000": gateway.url}
     Reader(send, tmp_path, found, here).read((DOCS / f"{page}.md").read_text())
+
+
+async def test_production_is_as_its_page_says(server: str, empty_url: str, start: Start, tmp_path: Path) -> None:
+    """From an empty database to a dump that is restored and adds up; the gateway runs by the page's settings."""
+    page = (DOCS / "production.md").read_text()
+    settings = next(text for language, text in blocks(page) if language == "ini")
+    restored = f"restored_{uuid.uuid4().hex}"
+    here = {
+        "CREATE DATABASE restored": f"CREATE DATABASE {restored}",
+        "ALTER ROLE capacity_app": f"ALTER ROLE {restored}",
+    }
+    for name, url in (("capacity", empty_url), ("restored", database_of(server, restored))):
+        here[f"postgresql://postgres@db.example.org/{name}"] = url
+        here[f"postgresql://capacity_app:a-password@db.example.org/{name}"] = url.replace(
+            "//postgres@", f"//{restored}:a-password@"
+        )
+    for word, instead in here.items():
+        settings = settings.replace(word, instead)
+    given = dict(line.removeprefix("CAPACITY_").split("=", 1) for line in settings.splitlines())
+    found = environment(**given)
+    reader = Reader(str, tmp_path, found | {"PATH": f"{_binaries()}:{found['PATH']}"}, here)
+    database, served = page.split("## Its settings")
+    try:
+        reader.read(database)
+        gateway = start("serve", **given).ready()
+        reader.here["http://127.0.0.1:8000"] = gateway.url
+        reader.read(served)
+    finally:
+        await fetch(server, f"DROP DATABASE IF EXISTS {restored} WITH (FORCE)")
