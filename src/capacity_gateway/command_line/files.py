@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from capacity_gateway.command_line.reaching import gateway
 from capacity_gateway.command_line.saying import AsJson, Tenant, fail, print_json, said
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.kernel.vocabulary import PoolKind
-from capacity_gateway.ledger_file import FileFormat
+from capacity_gateway.ledger_file import FileFormat, Verdict
 from capacity_gateway.schema import sdl
 from capacity_gateway.settings import settings
 
@@ -60,15 +61,14 @@ def verify(file: Path, /, *, last_hash: str | None = None, as_json: AsJson = Fal
         last_hash: The hash that the last entry must have, so that none is missing at the end.
         as_json: Print JSON instead of a sentence.
     """
-    verdict = ledger_file.verify(file, last_hash)
+    knobs = settings()
+    key = knobs.seal_key() if knobs.seal_secret or knobs.jwt_secret else None
+    verdict = ledger_file.verify(file, last_hash, seal_key=key)
     if as_json:
         print_json(verdict.as_json())
-    elif verdict.problem is None:
-        last = f", the last hash is {verdict.last_hash}" if verdict.entries else ""
-        said.print(f"{verdict.entries} entries follow from the opening of {verdict.pool}{last}.", soft_wrap=True)
     else:
-        where = f"Entry {verdict.broken_at} of {verdict.pool}"
-        said.print(f"{where}: {verdict.problem}.", style="red", markup=False, soft_wrap=True)
+        for sentence in sentences_of(verdict):
+            said.print(sentence, style=None if verdict.intact else "red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(not verdict.intact)
 
 
@@ -82,3 +82,23 @@ def export_schema(*, output: Path | None = None) -> None:
         print(sdl(), end="")  # noqa: T201 - the command's result
     else:
         output.write_text(sdl())
+
+
+def sentences_of(verdict: Verdict) -> Iterator[str]:
+    """A verdict in words."""
+    sealed, begins = verdict.sealed, "the opening"
+    if sealed:
+        begins = f"the seal of version {sealed.version}"
+        what = f"{sealed.entries} entries up to version {sealed.version} were sealed"
+        yield f"{what} at {sealed.sealed_at} by {sealed.actor} as they stood: {'; '.join(sealed.faults)}."
+        yield {
+            True: f"The seal's signature holds; its hash is {sealed.hash}.",
+            False: f"The seal's signature is by another key; its hash is {sealed.hash}.",
+            None: f"The seal's hash is {sealed.hash}; its signature was not checked: that takes CAPACITY_SEAL_SECRET.",
+        }[sealed.signature_holds]
+    if verdict.problem:
+        yield f"Entry {verdict.broken_at} of {verdict.pool}: {verdict.problem}."
+    else:
+        follow = verdict.entries - (sealed.entries if sealed else 0)
+        last = f", the last hash is {verdict.last_hash}" if verdict.entries else ""
+        yield f"{follow} entries follow from {begins} of {verdict.pool}{last}."

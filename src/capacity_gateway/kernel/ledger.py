@@ -58,6 +58,8 @@ class LedgerEntry:
     erased.
     """
     pool_id: strawberry.Private[str]
+    held_after: strawberry.Private[int]
+    confirmed_after: strawberry.Private[int]
 
     @classmethod
     def decode(cls, row: Json) -> Self:
@@ -85,6 +87,8 @@ class LedgerEntry:
             recorded_at=recorded,
             hash=row["hash"],
             pool_id=row["pool_id"],
+            held_after=row["held_after"],
+            confirmed_after=row["confirmed_after"],
         )
 
     @strawberry.field

@@ -291,6 +291,13 @@ class Reads:
             after = rows[-1]["version"]
             yield [LedgerEntry.decode(row) for row in rows]
 
+    async def seal(self, pool: Pool) -> Json | None:
+        """The last seal of a pool's ledger, as it stands in `capacity.seal`."""
+        try:
+            return await self.one("seals", pool.id)
+        finally:
+            await self.close()
+
     async def ledger_of_claim(self, claim_id: str, first: int, after: str | None) -> LedgerConnection:
         """A page of a claim's own history, newest first, over all the pools it has been in."""
         size = page_size(first)

@@ -124,7 +124,7 @@ CROSS JOIN LATERAL (
 ORDER BY i.id, l.version DESC;
 
 -- name: entries_after(tenant, ids, after, size)
--- For each of these pools a page of its ledger, oldest first.
+-- For each of these pools a page of its ledger, oldest first; versions that stand twice in the order of `seal_hash`.
 SELECT i.id AS key, to_jsonb(l) AS value
 FROM unnest(:ids::text[]) AS i (id)
 CROSS JOIN LATERAL (
@@ -132,10 +132,17 @@ CROSS JOIN LATERAL (
     FROM capacity.ledger AS l
     LEFT JOIN capacity.claim AS c ON c.tenant_id = l.tenant_id AND c.id = l.claim_id
     WHERE l.tenant_id = :tenant AND l.pool_id = i.id AND l.version > :after
-    ORDER BY l.version
+    ORDER BY l.version, l.hash, l.recorded_at
     LIMIT :size
 ) AS l
-ORDER BY i.id, l.version;
+ORDER BY i.id, l.version, l.hash, l.recorded_at;
+
+-- name: seals(tenant, ids)
+-- The last seal of each of these pools that has one.
+SELECT p.id AS key, to_jsonb(s) AS value
+FROM capacity.pool AS p
+CROSS JOIN LATERAL capacity.last_seal(p) AS s
+WHERE p.tenant_id = :tenant AND p.id = ANY(:ids::text[]) AND s.version IS NOT NULL;
 
 -- name: entries_of_claims(tenant, ids, before_time, before_pool, before_version, size)
 -- For each of these claims a page of its entries, newest first, over all the pools it has been in.
