@@ -14,7 +14,7 @@ COMMAND_SECONDS = 60  # at most, on a busy machine
 # Commands come after it: what one block sets, the next one finds.
 SHELL = """
 source variables
-trap 'export -p | grep -v "^declare -[a-z]*r" >variables' EXIT
+trap '{ export -p | grep -v "^declare -[a-z]*r"; declare -f; } >variables' EXIT
 """
 
 ENDS_WITH = re.compile(r"^(.*?) +# exit (\d).*$", re.MULTILINE)
