@@ -144,7 +144,12 @@ class Gateway:
 @asynccontextmanager
 async def running(owner_url: str, **knobs: Any) -> AsyncIterator[Gateway]:
     """A gateway over a database, with these settings."""
-    given: dict[str, Any] = {"jwt_secret": "a secret for tests, 32 bytes or more", "sweeper": False, **knobs}
+    given: dict[str, Any] = {
+        "jwt_secret": "a secret for tests, 32 bytes or more",
+        "sweeper": False,
+        "webhooks": False,
+        **knobs,
+    }
     settings = Settings(**given)
     app = application(settings, owner_url)
     async with app.router.lifespan_context(app):

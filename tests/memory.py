@@ -1,6 +1,7 @@
 """The gateway's reads and changes with no database below them: rows by chance, the same for the same seed."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
@@ -14,6 +15,7 @@ from capacity_gateway.kernel.errors import Busy, Forbidden
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
+from capacity_gateway.kernel.webhooks import Webhooks
 from capacity_gateway.offers import Offers
 from capacity_gateway.settings import Settings
 
@@ -118,6 +120,25 @@ def snapshot_row(random: Random, _: str) -> Row:
     return {"time": TIME, "version": 1, "quota": random.choice([1, None]), "held": 1, "confirmed": 0}
 
 
+def webhook_row(random: Random, webhook_id: str) -> Row:
+    """A webhook, as it fares."""
+    return {
+        "id": webhook_id,
+        "url": "https://example.org/",
+        "kinds": random.choice([KINDS, [], None]),
+        "reasons": random.choice([["OFFER"], None]),
+        "created_at": TIME,
+        "pending": random.choice([0, 2**40]),
+        "oldest_at": random.choice([TIME, None]),
+        "attempts": random.choice([0, 3]),
+        "next_attempt_at": TIME,
+        "failing_since": random.choice([TIME, None]),
+        "last_failure": random.choice(["STATUS", None]),
+        "last_status": random.choice([500, None]),
+        "disabled_at": random.choice([TIME, None]),
+    }
+
+
 MAKERS: dict[str, Callable[[Random, str], Any]] = {
     "pools": pool_row,
     "claims": claim_row,
@@ -125,6 +146,7 @@ MAKERS: dict[str, Callable[[Random, str], Any]] = {
     "activity": entry_row,
     "reconciliations": reconciliation_row,
     "pools_at": snapshot_row,
+    "webhooks": webhook_row,
     "known": lambda _random, _key: True,
 }
 
@@ -156,6 +178,12 @@ class OutcomesInMemory(Database):
     def __init__(self, seed: str) -> None:
         super().__init__(None)  # type: ignore[arg-type]
         self._seed = seed
+
+    @asynccontextmanager
+    async def connection(self, *, wait_seconds: float = 0.25) -> AsyncIterator[Any]:  # noqa: ARG002
+        """There is none."""
+        raise NoConnection
+        yield
 
     async def apply(self, tenant: str, commands: str, *, historic: bool = False) -> list[str]:  # noqa: ARG002
         """As many outcomes as commands: done, refused, or none for want of a connection."""
@@ -210,5 +238,6 @@ def context(seed: str) -> Context:
         reads=RowsInMemory(seed, capacity),
         feed=Feed(database, capacity),
         offers=Offers(SETTINGS),
+        webhooks=Webhooks(database, SETTINGS.webhook_key(), anywhere=False),
         lease_seconds=45,
     )

@@ -14,7 +14,8 @@ from asking import ask, define, hold, take
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.sweeper import Sweeper
-from conftest import Gateway, running
+from capacity_gateway.kernel.webhooks import Webhooks
+from conftest import TENANT, Gateway, running
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 SET_QUOTA = """
@@ -114,6 +115,29 @@ async def test_orphans_and_what_is_overdue_are_told(
     kind = frozenset({("kind", "competition")})
     assert told["capacity_orphans", kind] == 1
     assert 60 <= told["capacity_overdue_seconds", kind] < 120
+
+
+async def test_webhooks_are_told_of_together(gateway: Gateway, database: Database, owner: asyncpg.Connection) -> None:
+    """How many there are, fail and are disabled; and what the others have still to be told, since when."""
+    for tenant, webhook in ((TENANT, "a"), (TENANT, "b"), ("elsewhere", "c")):
+        await ask(database, define(100, f"competition:{webhook}"), tenant=tenant)
+        assert await Webhooks(database, b"k", anywhere=True).make(
+            tenant, webhook, "http://nowhere", kinds=None, reasons=None, since=None
+        )
+        await ask(database, take(f"of {webhook}", 1, f"competition:{webhook}"), tenant=tenant)
+    await owner.execute("UPDATE capacity.webhook SET disabled_at = now() WHERE id = 'b'")
+    await owner.execute("UPDATE capacity.webhook SET failing_since = now()")
+    await owner.execute(
+        "UPDATE capacity.ledger SET recorded_at = recorded_at - interval '60 s', effective_at = '-infinity'"
+        " WHERE tenant_id = 'elsewhere'"
+    )
+
+    told = read((await scrape(gateway)).text)
+
+    nothing = frozenset[tuple[str, str]]()
+    names = ("webhooks", "webhooks_failing", "webhooks_disabled", "webhook_pending_entries")
+    assert [told[f"capacity_{name}", nothing] for name in names] == [3, 2, 1, 3]
+    assert 60 <= told["capacity_webhook_lag_seconds", nothing] < 120
 
 
 async def test_a_database_that_is_away_is_told_as_such(gateway: Gateway, owner_url: str) -> None:

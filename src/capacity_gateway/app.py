@@ -18,14 +18,17 @@ from starlette.types import Receive, Scope, Send
 
 from capacity_gateway import graphiql, operators
 from capacity_gateway.answers import JSON, refuse
+from capacity_gateway.deliveries import Deliveries
 from capacity_gateway.downloads import download_ledger
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import CONNECTION_LOST, Database, NoConnection, application_url
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.sweeper import Sweeper
+from capacity_gateway.kernel.webhooks import Webhooks
 from capacity_gateway.login import offered_tokens
 from capacity_gateway.logs import write_logs
 from capacity_gateway.metrics import Metrics
+from capacity_gateway.posting import Poster
 from capacity_gateway.settings import Settings
 from capacity_gateway.streaming import StreamingEndpoint
 
@@ -74,6 +77,12 @@ def application(settings: Settings, database_url: str) -> Starlette:
             stack.push_async_callback(stop, asyncio.create_task(feed.run()))
             app.state.endpoint = StreamingEndpoint(settings, app.state.database, capacity, feed)
             app.state.metrics = Metrics(settings, app.state.database, capacity)
+            if settings.webhooks and (key := settings.webhook_key()):
+                webhooks = Webhooks(app.state.database, key, anywhere=settings.webhooks_anywhere)
+                poster = Poster(timeout_seconds=settings.webhook_timeout_seconds, anywhere=settings.webhooks_anywhere)
+                await stack.enter_async_context(poster)
+                deliveries = Deliveries(webhooks, poster, retry_seconds=settings.webhook_retry_seconds)
+                stack.push_async_callback(stop, asyncio.create_task(deliveries.run()))
             if settings.sweeper:
                 sweeper = Sweeper(app.state.database, capacity, idempotency_days=settings.idempotency_days)
                 stack.push_async_callback(stop, asyncio.create_task(sweeper.run()))

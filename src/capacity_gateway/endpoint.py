@@ -35,6 +35,7 @@ from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.errors import Unauthenticated
 from capacity_gateway.kernel.feed import Feed
 from capacity_gateway.kernel.reads import Reads
+from capacity_gateway.kernel.webhooks import Webhooks
 from capacity_gateway.login import Login, offered_tokens
 from capacity_gateway.logs import asked, note_document
 from capacity_gateway.offers import Offers
@@ -61,6 +62,7 @@ class Endpoint(GraphQL[Context, None]):
         self.login = Login(settings)
         self.overload = Overload(self.login, capacity.combiner)
         self._offers = Offers(settings)
+        self._webhooks = Webhooks(database, settings.webhook_key(), anywhere=settings.webhooks_anywhere)
         self._seal_key = settings.seal_key()
         self._persisted = PersistedDocuments(self._limits, settings.trusted_documents, own=operators.DOCUMENTS.values())
 
@@ -152,6 +154,7 @@ class Endpoint(GraphQL[Context, None]):
             reads=Reads(self._database, self._capacity, caller.tenant, seal_key=self._seal_key),
             feed=self._feed,
             offers=self._offers,
+            webhooks=self._webhooks,
             lease_seconds=3 * self.settings.heartbeat_seconds,
             header_key=header_key,
             wait_seconds=partial(self._rate_limit.wait_seconds, caller, address) if self._rate_limit else None,

@@ -34,6 +34,15 @@ FIGURES = {
 }
 """Of all pools of a kind: there may be too many pools, and too many tenants, for a series each."""
 
+WEBHOOK_FIGURES = {
+    "webhooks": "How many webhooks there are.",
+    "webhooks_failing": "To how many of them nothing can be delivered.",
+    "webhooks_disabled": "How many are disabled, after days of that.",
+    "webhook_pending_entries": "How many ledger entries the others have still to be told.",
+    "webhook_lag_seconds": "How old the oldest of these entries is.",
+}
+"""Of all webhooks together, likewise."""
+
 
 class Metrics:
     """Answers who may watch: with the token if there is one, else from this machine alone."""
@@ -43,6 +52,7 @@ class Metrics:
         self._database = database
         self._capacity = capacity
         self._survey: Sequence[Mapping[str, Any]] | None = None
+        self._webhooks: Mapping[str, Any] = {}
         self._survey_at = -SURVEY_SECONDS
 
     async def __call__(self, request: Request) -> Response:
@@ -50,7 +60,8 @@ class Metrics:
         if not self._may_watch(request):
             return PlainTextResponse("Metrics are for this machine, or for who has CAPACITY_METRICS_TOKEN.\n", 403)
         registry = CollectorRegistry()
-        registry.register(Now(self._capacity, await self._figures()))
+        figures = await self._figures()
+        registry.register(Now(self._capacity, figures, self._webhooks))
         return Response(generate_latest(REGISTRY) + generate_latest(registry), media_type=MEDIA_TYPE)
 
     def _may_watch(self, request: Request) -> bool:
@@ -68,21 +79,25 @@ class Metrics:
             try:
                 async with self._database.connection() as connection:
                     self._survey = [row async for row in QUERIES.survey(connection)]
+                    self._webhooks = await QUERIES.survey_webhooks(connection)
                 self._survey_at = time.monotonic()
             except (*CONNECTION_LOST, *NOT_APPLIED, NoConnection):
-                self._survey = None
+                self._survey, self._webhooks = None, {}
         return self._survey
 
 
 class Now(Collector):
     """How things stand at the moment of a scrape."""
 
-    def __init__(self, capacity: Capacity, figures: Sequence[Mapping[str, Any]] | None) -> None:
+    def __init__(
+        self, capacity: Capacity, figures: Sequence[Mapping[str, Any]] | None, webhooks: Mapping[str, Any]
+    ) -> None:
         self._capacity = capacity
         self._figures = figures
+        self._webhooks = webhooks
 
     def collect(self) -> Iterator[Metric]:
-        """Queue, lanes, documents and pools."""
+        """Queue, lanes, documents, pools and webhooks."""
         combiner = self._capacity.combiner
         if combiner:
             yield GaugeMetricFamily("capacity_queued_requests", "Requests that wait for a lane.", combiner.queued)
@@ -98,3 +113,5 @@ class Now(Collector):
             for row in self._figures or ():
                 family.add_metric((row["kind"],), row[name] or 0)
             yield family
+        for name, value in self._webhooks.items():
+            yield GaugeMetricFamily(f"capacity_{name}", WEBHOOK_FIGURES[name], value)

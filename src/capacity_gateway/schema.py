@@ -35,8 +35,9 @@ DOMAINS = (
     "leases",
     "huddles",
     "breakouts",
+    "webhooks",
 )
-"""What is counted: modules of `domains`, each with some of Queries, Mutations and Subscriptions."""
+"""What is counted, and who is told: modules of `domains`, each with some of Queries, Mutations and Subscriptions."""
 
 DROPIN = ("waitlist", "rsvps", "attendance")
 """What the clients of the older service send: modules of `dropin`, likewise. A supergraph asks this gateway for it."""

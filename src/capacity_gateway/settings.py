@@ -95,6 +95,16 @@ class Settings(BaseSettings):
     """Trace by OpenTelemetry, to where the OTEL_* variables say; needs `pip install capacity-gateway[tracing]`."""
     seal_secret: str | None = None
     """Signs what `repair` seals; none = a key made from the HS256 secret, where there is one."""
+    webhooks: bool = True
+    """Deliver to webhooks from this process; of several that do, one delivers to a webhook at a time."""
+    webhook_secret: str | None = None
+    """The secrets of webhooks are made from it; none = from the HS256 secret, where there is one."""
+    webhooks_anywhere: bool = False
+    """Let webhooks go to http, and to addresses that are not public; for trying out."""
+    webhook_timeout_seconds: float = Field(default=10.0, gt=0)
+    """How long a receiver may take to answer. After twice as long others take over from a gateway that has died."""
+    webhook_retry_seconds: float = Field(default=1.0, gt=0)
+    """The pause after a first failure; each further one doubles it, up to an hour."""
     allowed_origins: str = ""
     """Origins besides the gateway's own from which pages may ask, with commas between.
 
@@ -176,6 +186,11 @@ class Settings(BaseSettings):
         """The key that ledgers are sealed with; None in production where there is no secret to make it from."""
         secret = self.seal_secret or self.checking_secret()
         return hmac.digest(secret.encode(), b"a seal of a ledger", "sha256") if secret else None
+
+    def webhook_key(self) -> bytes | None:
+        """The key that the secrets of webhooks are made from; None in production where there is no secret."""
+        secret = self.webhook_secret or self.checking_secret()
+        return hmac.digest(secret.encode(), b"the secrets of webhooks", "sha256") if secret else None
 
     def signing_secret(self) -> str:
         """The HS256 secret, made once per data folder where none is set.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from capacity_gateway.kernel.feed import Feed
     from capacity_gateway.kernel.pools import Claim, Pool
     from capacity_gateway.kernel.reads import Reads
+    from capacity_gateway.kernel.webhooks import Webhooks
     from capacity_gateway.offers import Offers
 
 
@@ -80,6 +81,8 @@ class Context:
     feed: "Feed"
     offers: "Offers"
     """Signs what the holder of an offer may show."""
+    webhooks: "Webhooks"
+    """Whom to tell of changes."""
     lease_seconds: float
     """How long a place holds without a heartbeat."""
     header_key: str | None = None

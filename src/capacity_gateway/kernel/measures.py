@@ -39,6 +39,12 @@ REQUEST_SECONDS = Histogram(
 UNEXPECTED_ERRORS = Counter(
     "capacity_unexpected_errors", "Bugs, which callers were told of as INTERNAL.", registry=REGISTRY
 )
+WEBHOOK_DELIVERIES = Counter(
+    "capacity_webhook_deliveries",
+    "Messages sent to webhooks, by what came of them: OK, or how it failed.",
+    ("outcome",),
+    registry=REGISTRY,
+)
 SWEPT = Gauge("capacity_sweep_timestamp_seconds", "When this gateway last swept.", registry=REGISTRY)
 ORPHANS = Gauge(
     "capacity_orphans",

@@ -27,6 +27,7 @@ from capacity_gateway.kernel.paging import connect, page_size, read_cursor
 from capacity_gateway.kernel.pools import Claim, Json, Pool, PoolSnapshot, moment, view
 from capacity_gateway.kernel.reconciliation import Reconciliation
 from capacity_gateway.kernel.vocabulary import PoolKind
+from capacity_gateway.kernel.webhooks import Webhook
 
 NODES_MAX = 10_000  # rows and pages in an answer; nested lists multiply, and cached rows cost time as well
 ENTRIES_AT_ONCE = 1000  # of a ledger that is read whole
@@ -328,6 +329,10 @@ class Reads:
             **conditions(only),
         )
         return ledger_page([LedgerEntry.decode(row) for _, row in rows], first=size, after=after)
+
+    async def webhooks(self) -> list[Webhook]:
+        """The tenant's webhooks, in the order of their ids."""
+        return [Webhook.decode(row) for _, row in await self._rows("webhooks")]
 
 
 def as_time(cursor_part: Any) -> datetime | None:

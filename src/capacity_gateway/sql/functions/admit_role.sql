@@ -25,8 +25,9 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA capacity, portal TO %I', role_name);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA portal TO %I', role_name);
     EXECUTE format('GRANT SELECT, INSERT ON capacity.tenant, capacity.pool, capacity.claim, capacity.ledger,'
-        ' capacity.idempotency, capacity.checkpoint TO %I', role_name);
+        ' capacity.idempotency, capacity.checkpoint, capacity.webhook, capacity.webhook_cursor TO %I', role_name);
     EXECUTE format('GRANT SELECT ON capacity.seal TO %I', role_name);
-    EXECUTE format('GRANT UPDATE ON capacity.pool, capacity.claim, capacity.checkpoint TO %I', role_name);
-    EXECUTE format('GRANT DELETE ON capacity.idempotency TO %I', role_name);
+    EXECUTE format('GRANT UPDATE ON capacity.pool, capacity.claim, capacity.checkpoint, capacity.webhook,'
+        ' capacity.webhook_cursor TO %I', role_name);
+    EXECUTE format('GRANT DELETE ON capacity.idempotency, capacity.webhook, capacity.webhook_cursor TO %I', role_name);
 END $$;

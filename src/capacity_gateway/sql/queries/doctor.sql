@@ -15,12 +15,12 @@ UNION ALL
 SELECT 'row-level security is not forced on capacity.' || c.relname
 FROM pg_class AS c
 WHERE c.relnamespace = 'capacity'::regnamespace AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-    AND c.relname IN ('pool', 'claim', 'ledger', 'idempotency', 'checkpoint', 'seal')
+    AND c.relname IN ('pool', 'claim', 'ledger', 'idempotency', 'checkpoint', 'seal', 'webhook', 'webhook_cursor')
 UNION ALL
 SELECT 'the index ' || i.name || ' is missing: what must be once may be twice'
 FROM unnest(ARRAY[
     'pool_key', 'claim_key', 'ledger_key', 'idempotency_key', 'checkpoint_key', 'seal_key', 'claim_exclusive',
-    'ledger_key_once'
+    'ledger_key_once', 'webhook_key', 'webhook_cursor_key'
 ]) AS i (name)
 LEFT JOIN pg_index AS x ON x.indexrelid = to_regclass('capacity.' || i.name)
 WHERE (x.indisunique AND x.indisvalid) IS NOT TRUE
