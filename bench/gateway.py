@@ -13,10 +13,8 @@ from functools import partial
 from types import SimpleNamespace
 from unittest.mock import patch
 
-import uvicorn
-
 from capacity_gateway.app import application
-from capacity_gateway.command_line.serving import configuration
+from capacity_gateway.command_line.serving import Server, configuration
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.settings import settings
@@ -51,7 +49,7 @@ def serve(port: int) -> None:
     listener.bind(("127.0.0.1", port))
     knobs = settings()
     served = application(knobs, str(knobs.database_url))
-    asyncio.run(uvicorn.Server(configuration(knobs, served, "127.0.0.1", port)).serve([listener]))
+    asyncio.run(Server(served, configuration(knobs, served, "127.0.0.1", port)).serve([listener]))
 
 
 if __name__ == "__main__":

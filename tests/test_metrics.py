@@ -15,6 +15,7 @@ from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.sweeper import Sweeper
 from capacity_gateway.kernel.webhooks import Webhooks
+from capacity_gateway.logs import name_request
 from conftest import TENANT, Gateway, running
 
 Series = tuple[str, frozenset[tuple[str, str]]]
@@ -172,7 +173,7 @@ async def test_requests_are_logged_where_it_is_wanted(owner_url: str, database: 
     """A line for each: an id, names of the schema, outcomes and times; nothing that a caller has sent."""
     await ask(database, define(100), take("a", 10))
     async with running(owner_url, log_requests=True) as gateway:
-        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        with structlog.testing.capture_logs(processors=[name_request]) as logs:
             await gateway.send(SET_QUOTA, {"key": "secret-key", "quota": 20})
             await gateway.post("query ($email: String) { who: me(email: $email) }", {"email": "ann@example.org"})
 
@@ -200,7 +201,7 @@ async def test_a_bug_is_logged_under_the_id_of_its_request(
     await owner.execute("REVOKE SELECT ON capacity.ledger FROM capacity_app")
     async with running(owner_url, log_requests=True) as gateway:
         before = read((await scrape(gateway)).text)
-        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        with structlog.testing.capture_logs(processors=[name_request]) as logs:
             answer = await gateway.post('{ a: capacity(kind: COMPETITION, ref: "p") { ledger { totalCount } } }')
         after = read((await scrape(gateway)).text)
 

@@ -19,6 +19,7 @@ from opentelemetry.trace import StatusCode
 from asking import ask, define, take
 from capacity_gateway.app import application
 from capacity_gateway.kernel.database import Database
+from capacity_gateway.logs import name_request
 from capacity_gateway.settings import Settings
 from capacity_gateway.tracing import tracing
 from conftest import Gateway, running
@@ -114,7 +115,7 @@ async def test_a_request_goes_on_with_its_callers_trace(
 ) -> None:
     """As the header `traceparent` of W3C names it; the log has the trace's id as well."""
     async with running(owner_url, log_requests=True) as gateway:
-        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        with structlog.testing.capture_logs(processors=[name_request]) as logs:
             await gateway.post(
                 SET_QUOTA, {"key": "k", "quota": 20}, gateway.login() | {"traceparent": PARENT.format(1)}
             )

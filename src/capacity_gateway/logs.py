@@ -5,10 +5,11 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -23,7 +24,7 @@ log = structlog.get_logger()
 def write_logs() -> None:
     """Set up how this process logs, and what its libraries log, each line with the id of its request."""
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
     ]
@@ -51,6 +52,12 @@ class Asked:
     status: str | int = 200
     bug: str | None = None
     """The type of an unexpected error."""
+    trace_id: str | None = None
+
+    @cached_property
+    def request_id(self) -> str:
+        """Its name, made up when it is first told: as a rule nobody asks for it."""
+        return new_id()
 
     def fields(self) -> list[str]:
         """The fields it asks for, by their names in the schema; at most ten."""
@@ -67,14 +74,10 @@ def asked(headers: Mapping[str, str], *, logged: bool) -> Iterator[Asked]:
 
     What is told is names of the schema, codes and times: no argument, login or body.
     """
-    known = new_id()
-    structlog.contextvars.bind_contextvars(request_id=known)
     begun = traces.tracer.begin(headers)
-    if begun:
-        structlog.contextvars.bind_contextvars(trace_id=begun.trace_id)
     outcomes: list[str] | None = [] if logged or begun else None
     measures.OUTCOMES_OF_REQUEST.set(outcomes)
-    one = Asked()
+    one = Asked(trace_id=begun.trace_id if begun else None)
     _at_hand.set(one)
     began = time.perf_counter()
     try:
@@ -85,7 +88,7 @@ def asked(headers: Mapping[str, str], *, logged: bool) -> Iterator[Asked]:
         measures.request(kind).observe(seconds)
         told = {"operation": kind, "fields": one.fields(), "outcomes": outcomes} if logged or begun else {}
         if begun:
-            traces.tracer.end(begun, {"request_id": known, "status": str(one.status), **told}, bug=one.bug)
+            traces.tracer.end(begun, {"request_id": one.request_id, "status": str(one.status), **told}, bug=one.bug)
         if logged:
             log.info("request", **told, status=one.status, duration_ms=round(seconds * 1000, 2))
 
@@ -108,4 +111,14 @@ def new_id() -> str:
 
 def request_id() -> str:
     """The id of the operation at hand; a new one outside of any."""
-    return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())
+    one = _at_hand.get(None)
+    return one.request_id if one else new_id()
+
+
+def name_request(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put the ids of the operation at hand into a line of the log."""
+    if one := _at_hand.get(None):
+        event["request_id"] = one.request_id
+        if one.trace_id:
+            event["trace_id"] = one.trace_id
+    return event

@@ -1,6 +1,7 @@
 """Commands that serve: everything at once, or from a database that is there."""
 
 import asyncio
+import gc
 from contextlib import suppress
 from socket import socket
 
@@ -104,6 +105,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Listen, and say where."""
         await super().startup(sockets)
+        spare_the_collector()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         greet(settings(), f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
@@ -127,6 +129,13 @@ def configuration(knobs: Settings, app: Starlette, host: str, port: int) -> uvic
         ws_max_size=knobs.body_bytes_max,
         ws_per_message_deflate=False,  # it takes memory and time for every socket, for events of 300 bytes
     )
+
+
+def spare_the_collector() -> None:
+    """Look for garbage more seldom, and not among what is there for good: it took a tenth of the time (measured)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def greet(knobs: Settings, url: str) -> None:

@@ -414,6 +414,8 @@ async def _wrong_parts(info: Info, given: RegisterInput) -> list[CapacityError]:
     ids = [PoolKind.SESSION.pool_id(ref) for ref in (given.session_ids or [])[:MOST_SESSIONS]]
     if given.ticket_type_id is not None:
         ids.insert(0, PoolKind.TICKET_TYPE.pool_id(given.ticket_type_id))
+    if not ids:
+        return []
     found = await asyncio.gather(*(info.context.reads.find_pool(pool_id) for pool_id in ids))
     pools = [pool for pool in found if pool is not None]
     wrong: list[CapacityError] = [

@@ -53,6 +53,11 @@ class Request:
     """Its batch raised; by itself it shows whether it is the culprit."""
     traced: Any = field(default_factory=traces.here)
 
+    def give_up(self) -> None:
+        """Say that it could not be done in time."""
+        if not self.answer.done():
+            self.answer.set_exception(TimeoutError() if self.sent else NoConnection())
+
 
 @dataclass(eq=False, slots=True)
 class Tenant:
@@ -153,8 +158,8 @@ class Combiner:
             TimeoutError: it was sent, and may or may not be applied.
             Exception: whatever the database raised.
         """
-        answer: asyncio.Future[list[Json]] = asyncio.get_running_loop().create_future()
-        request = Request(commands, answer, pools_of(commands), words_of(commands))
+        loop = asyncio.get_running_loop()
+        request = Request(commands, loop.create_future(), pools_of(commands), words_of(commands))
         tenant = self._tenants.get(name) or Tenant()
         if self._queued >= QUEUE_MAX or len(tenant.queues.get(request.pools, ())) >= QUEUE_OF_POOL_MAX:
             raise Overloaded
@@ -162,14 +167,11 @@ class Combiner:
         tenant.enqueue(request)
         self._queued += 1
         self._send_what_can_go()
+        giving_up = loop.call_at(until, request.give_up)  # a third of what asyncio.timeout takes
         try:
-            async with asyncio.timeout_at(until):
-                return await answer
-        except TimeoutError:
-            if request.sent:
-                raise
-            raise NoConnection from None
+            return await request.answer
         finally:
+            giving_up.cancel()
             if not request.sent:  # the caller went away before it was its turn
                 tenant.withdraw(request)
                 self._queued -= 1
