@@ -18,6 +18,8 @@ from graphql import (
     build_schema,
     is_introspection_type,
     is_specified_scalar_type,
+    parse,
+    validate,
 )
 from pydantic_core import PydanticUndefined
 
@@ -54,6 +56,13 @@ def test_a_page_s_links_lead_somewhere(page: Path) -> None:
         leads_to = page.parent / place if place else page
         assert leads_to.exists(), place
         assert not heading or heading in headings(leads_to), heading
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_s_documents_are_valid(page: Path) -> None:
+    """Whoever sends one gets no validation error."""
+    for language, text in blocks(page.read_text()):
+        assert language != "graphql" or validate(SCHEMA, parse(text)) == [], text
 
 
 def headings(page: Path) -> set[str]:
