@@ -1,6 +1,8 @@
 """`/metrics` is well-formed, tells the truth, and is for who may watch."""
 
+import asyncio
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import asyncpg
 import httpx
 import pytest
 import structlog
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from asking import ask, define, hold, take
@@ -19,6 +22,7 @@ from capacity_gateway.logs import name_request
 from conftest import TENANT, Gateway, running
 
 Series = tuple[str, frozenset[tuple[str, str]]]
+WAITS = "SELECT true FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() LIMIT 1"
 SET_QUOTA = """
 mutation ($key: String!, $quota: Int!) {
   setQuota(input: { kind: COMPETITION, ref: "p", quota: $quota, idempotencyKey: $key }) { __typename }
@@ -88,6 +92,73 @@ async def test_what_is_counted_is_what_was_done(
     assert more("capacity_documents_total", cache="miss") >= 1
 
 
+async def test_what_is_told_is_well_formed(gateway: Gateway, database: Database) -> None:
+    """As strictly as promtool reads it: help, type and unit of each, once, before its samples; buckets that add up."""
+    await ask(database, define(100), take("a", 10))
+    await gateway.send(SET_QUOTA, {"key": "k1", "quota": 20})
+
+    response = await scrape(gateway)
+
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    described: list[str] = []
+    for line in response.text.removesuffix("\n").split("\n"):
+        if line.startswith("# "):
+            found = re.fullmatch(r"# (HELP|TYPE) ([a-z_]+) (.+)", line)
+            assert found, line
+            described.append(f"{found[1]} {found[2]}")
+        else:
+            found = re.fullmatch(r'([a-z_]+)(\{([a-z_]+="[^"\\\n]*",?)+\})? [-+.e\dINFa]+', line)
+            assert found, line
+            assert found[1].startswith(described[-1].removeprefix("TYPE ")), line
+    assert len(set(described)) == len(described)
+    assert described[::2] == [each.replace("TYPE", "HELP") for each in described[1::2]]
+    for family in text_string_to_metric_families(response.text):
+        check_family(family)
+
+
+def check_family(family: Metric) -> None:
+    """A metric's name tells its unit and its kind; a histogram's buckets add up."""
+    assert not re.search(r"_(milliseconds|ms|minutes|kilobytes|percent)$", family.name), family.name
+    names = {sample.name for sample in family.samples}
+    series = [(sample.name, tuple(sorted(sample.labels.items()))) for sample in family.samples]
+    assert len(set(series)) == len(series), family.name
+    if family.type == "counter":
+        assert names <= {f"{family.name}_total"}
+    elif family.type == "histogram":
+        assert names <= {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}
+        counts: dict[Any, list[float]] = {}
+        for sample in family.samples:
+            labels = frozenset((name, value) for name, value in sample.labels.items() if name != "le")
+            if not sample.name.endswith("_sum"):
+                counts.setdefault(labels, []).append(sample.value)
+        assert all(each == sorted(each) and each[-1] == each[-2] for each in counts.values()), family.name
+    else:
+        assert (family.type, names <= {family.name}) == ("gauge", True), family.name
+
+
+async def test_waiting_for_a_lock_is_timed(
+    gateway: Gateway, owner: asyncpg.Connection, database: Database, values: Callable[[], Any]
+) -> None:
+    """Beside the time that the transaction took in all."""
+    await ask(database, define(100))
+
+    answer: dict[str, str] = {}
+    for number in range(20):  # on a busy machine the lock may be kept for longer than anybody waits
+        async with owner.transaction():
+            await owner.execute("SELECT FROM capacity.pool FOR UPDATE")
+            waiting = asyncio.create_task(gateway.send(SET_QUOTA, {"key": f"k{number}", "quota": 20}))
+            while not (waiting.done() or await owner.fetchval(WAITS)):  # noqa: ASYNC110 - the database tells nobody
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+        answer = await waiting
+        if answer["__typename"] != "GatewayBusyError":
+            break
+
+    more = await values()
+    assert answer["__typename"] == "PoolSuccess"
+    assert 0.05 <= more("capacity_lock_wait_seconds_sum") <= more("capacity_batch_seconds_sum")
+
+
 async def test_pools_are_told_by_kind(gateway: Gateway, database: Database, owner: asyncpg.Connection) -> None:
     """What they hold, how many are full or drift; no series is of one pool or one tenant."""
     await ask(database, define(100), take("a", 10), define(5, "competition:q"), hold("b", 5, "competition:q"))
@@ -96,9 +167,20 @@ async def test_pools_are_told_by_kind(gateway: Gateway, database: Database, owne
 
     told = read((await scrape(gateway)).text)
 
-    names = ("pools", "full_pools", "quota", "held", "confirmed", "drifting_pools", "drift", "ledger_entries")
+    expected = {
+        "pools": 3,
+        "full_pools": 1,
+        "quota": 105,
+        "taken": 22,
+        "held": 5,
+        "confirmed": 19,
+        "drifting_pools": 1,
+        "drift": 7,
+        "largest_drift": 7,
+        "ledger_entries": 3,
+    }
     kind = frozenset({("kind", "competition")})
-    assert [told[f"capacity_{name}", kind] for name in names] == [3, 1, 105, 5, 19, 1, 7, 3]
+    assert {name: told[f"capacity_{name}", kind] for name in expected} == expected
     assert told["capacity_database_up", frozenset()] == 1
 
 

@@ -24,11 +24,13 @@ FIGURES = {
     "pools": "How many pools there are.",
     "full_pools": "In how many of them nothing is left.",
     "quota": "The quotas of those that are limited.",
+    "taken": "What is held and confirmed of that.",
     "held": "What is held.",
     "confirmed": "What is confirmed.",
     "waiting": "How many claims wait.",
     "drifting_pools": "In how many pools the counter is not what the ledger adds up to.",
     "drift": "By how much in all.",
+    "largest_drift": "By how much in the worst of them.",
     "ledger_entries": "How many entries the ledgers have.",
     "overdue_seconds": "How long ago the first hold ran out that nobody has settled yet.",
 }

@@ -13,7 +13,7 @@ import aiosql
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from capacity_gateway.kernel import traces
+from capacity_gateway.kernel import measures, traces
 
 SQL = Path(__file__).parents[1] / "sql"
 QUERIES = aiosql.from_path(SQL / "queries", "asyncpg", kwargs_only=True)
@@ -144,8 +144,10 @@ class Lane:
         """Run one batch of commands as one transaction; returns one JSON outcome for each, in order."""
         await self._replan(self._connection)
         rows = await self._connection.fetch(
-            "SELECT outcome FROM capacity.apply($1, $2, $3)", tenant, commands, historic
+            "SELECT outcome, lock_seconds FROM capacity.apply($1, $2, $3)", tenant, commands, historic
         )
+        if rows:
+            measures.LOCK_SECONDS.observe(rows[0]["lock_seconds"])
         return [row["outcome"] for row in rows]
 
 

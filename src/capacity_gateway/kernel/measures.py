@@ -3,10 +3,11 @@
 from contextvars import ContextVar
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began would be another series
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
@@ -27,6 +28,12 @@ BATCH_SECONDS = Histogram(
     "capacity_batch_seconds",
     "How long a transaction of commands took, with its wait for the locks of its pools.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+    registry=REGISTRY,
+)
+LOCK_SECONDS = Histogram(
+    "capacity_lock_wait_seconds",
+    "How long transactions of commands waited for the locks of their pools.",
+    buckets=(0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
     registry=REGISTRY,
 )
 REQUEST_SECONDS = Histogram(

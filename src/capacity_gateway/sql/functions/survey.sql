@@ -2,8 +2,8 @@
 -- security holds here as well. A counter's drift is read off the running sums beside it. `overdue_seconds` is how long
 -- ago the first hold that nobody has settled yet ran out.
 CREATE OR REPLACE FUNCTION capacity.survey() RETURNS TABLE (
-    kind text, pools bigint, full_pools bigint, quota bigint, held bigint, confirmed bigint, waiting bigint,
-    drifting_pools bigint, drift bigint, entries bigint, overdue_seconds double precision
+    kind text, pools bigint, full_pools bigint, quota bigint, taken bigint, held bigint, confirmed bigint, waiting bigint,
+    drifting_pools bigint, drift bigint, largest_drift bigint, entries bigint, overdue_seconds double precision
 )
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -13,8 +13,9 @@ BEGIN
         PERFORM set_config('capacity.tenant', t.id, true);
         RETURN QUERY
         SELECT p.kind, count(*), count(*) FILTER (WHERE p.held::bigint + p.confirmed >= p.quota),
-            sum(p.quota)::bigint, sum(p.held)::bigint, sum(p.confirmed)::bigint, sum(p.waiting)::bigint,
-            count(*) FILTER (WHERE d.drift > 0), sum(d.drift)::bigint, sum(p.version)::bigint,
+            sum(p.quota)::bigint, sum(p.held::bigint + p.confirmed) FILTER (WHERE p.quota IS NOT NULL)::bigint,
+            sum(p.held)::bigint, sum(p.confirmed)::bigint, sum(p.waiting)::bigint,
+            count(*) FILTER (WHERE d.drift > 0), sum(d.drift)::bigint, max(d.drift), sum(p.version)::bigint,
             (
                 SELECT extract(epoch FROM clock_timestamp() - min(c.expires_at)) FROM capacity.claim AS c
                 WHERE c.tenant_id = t.id AND c.state = 'held' AND c.expires_at <= clock_timestamp()
