@@ -70,6 +70,7 @@ def application(settings: Settings, database_url: str) -> Starlette:
         async with AsyncExitStack() as stack:
             stack.enter_context(traced)
             url = await application_url(database_url)
+            app.state.stopping = False
             app.state.database = await stack.enter_async_context(Database.open(url))
             writing = await stack.enter_async_context(Database.open(url))  # so that reads do not hold up changes
             capacity = Capacity(writing, deadline_seconds=settings.deadline_seconds)
@@ -160,8 +161,10 @@ async def healthz(_: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """May it take traffic? 503 with the reasons when not: database away or unsafe, no key for logins."""
+    """May it take traffic? 503 with the reasons when not: it stops, database away or unsafe, no key for logins."""
     state = request.app.state
+    if state.stopping:
+        return JSONResponse({"ready": False, "problems": ["the gateway is stopping"]}, 503)
     try:
         problems = await state.database.unsafe_settings()
     except UNANSWERABLE:

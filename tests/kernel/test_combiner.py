@@ -11,8 +11,10 @@ import pytest
 from asking import TENANT, Json, adjust, ask, codes, define, keyed, numbers, release, take
 from capacity_gateway.kernel import combiner as limits
 from capacity_gateway.kernel.combiner import Combiner, Overloaded
-from capacity_gateway.kernel.database import Database, Lane, NoConnection
+from capacity_gateway.kernel.database import Database, Lane, NoConnection, application_url
 from invariants import check_invariants
+
+STALLED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'"
 
 P, Q, R, S = (f"competition:{name}" for name in "pqrs")
 
@@ -42,6 +44,10 @@ class Watched(Database):
         """One of the database's lanes, which tells of its batches."""
         async with self.database.lane() as lane:
             yield WatchedLane(lane, self.batches)
+
+    async def end_stalled(self) -> int:
+        """Likewise."""
+        return await self.database.end_stalled()
 
     @property
     def claims(self) -> list[list[str]]:
@@ -314,6 +320,29 @@ async def test_too_many_for_one_pool_are_turned_away_at_once(
 
     assert {code for answer in await all_of(tasks) for code in codes(answer)} == {"OK"}
     assert codes(await send(combiner, take("later", 1, P))) == ["OK"]
+
+
+async def test_who_does_not_take_his_answer_loses_the_lock(
+    combiner: Combiner, watched: Watched, owner_url: str, owner: asyncpg.Connection
+) -> None:
+    """A gateway that is frozen in the middle of a large answer, for which no timeout of the server counts."""
+    frozen = await asyncpg.connect(await application_url(owner_url), server_settings={"statement_timeout": "0"})
+    statement = await frozen.prepare("SELECT outcome FROM capacity.apply($1, $2)")
+    batch = [take(f"f{n}", 1, P) | {"request": n} for n in range(limits.BATCH_MAX)]
+    frozen._transport.pause_reading()  # type: ignore[attr-defined]  # noqa: SLF001
+    answer = asyncio.create_task(statement.fetch(TENANT, orjson.dumps(batch).decode()))
+    try:
+        async with asyncio.timeout(30):
+            while not await owner.fetchval(STALLED):  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.01)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await send(combiner, take("waits", 1, P), seconds=30)
+        assert codes(await send(combiner, take("passes", 1, P), seconds=30)) == ["OK"]
+        frozen._transport.resume_reading()  # type: ignore[attr-defined]  # noqa: SLF001
+        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)):
+            await answer
+    finally:
+        frozen.terminate()
 
 
 async def test_nothing_is_kept_of_who_is_turned_away(combiner: Combiner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ async def test_the_application_role_has_its_timeouts(database: Database) -> None
     async with database.connection() as connection:
         settings = [await connection.fetchval("SELECT current_setting($1)", name) for name in names]
 
-    assert settings == ["800ms", "2s", "2s", "on", "read committed", "UTC"]
+    assert settings == ["800ms", "2s", "1500ms", "on", "read committed", "UTC"]
 
 
 async def test_the_database_is_fit_to_keep_promises(database: Database) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from contextlib import suppress
 from socket import socket
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -108,6 +109,11 @@ class Server(uvicorn.Server):
         spare_the_collector()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         greet(settings(), f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Be ready no longer, at once; the stop itself begins up to 0.1 s later."""
+        self.app.state.stopping = True
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Let those who stream look for another gateway, and finish what else is in flight."""

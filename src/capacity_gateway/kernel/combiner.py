@@ -7,6 +7,7 @@ is no timer: a request that finds a lane free is sent at once, and one that does
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -263,6 +264,8 @@ class Combiner:
                 batch = in_flight
                 self._occupy(batch, -1)
                 self._fail(batch, error)
+            if isinstance(error, WAITED_TOO_LONG):
+                await self._end_stalled()
         finally:
             self._send_what_can_go()
             self._forget(batch.name, batch.tenant)
@@ -294,6 +297,11 @@ class Combiner:
             if not request.answer.done():  # its caller may have gone away
                 request.answer.set_result([orjson.loads(row) for row in own])
         self._forget(batch.name, batch.tenant)
+
+    async def _end_stalled(self) -> None:
+        """See to it that no frozen gateway keeps what could not be had."""
+        with suppress(*CONNECTION_LOST, *NOT_APPLIED, NoConnection):
+            await self._database.end_stalled()
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         """Hand out an error, unless it may be a neighbour's: then its requests wait for another, smaller batch."""

@@ -227,6 +227,11 @@ class Database:
             told: str = await connection.fetchval("SELECT capacity.what_if($1, $2, $3)", tenant, commands, size)
         return told
 
+    async def end_stalled(self) -> int:
+        """End the transactions of gateways that keep a pool's lock and do not take their answer. Returns how many."""
+        async with self.connection() as connection:
+            return len([row async for row in QUERIES.end_stalled(connection)])
+
     async def unsafe_settings(self) -> list[str]:
         """What makes this server or role unfit to keep promises, one sentence each; empty when fit."""
         async with self.connection() as connection:

@@ -1,6 +1,7 @@
 -- Makes the application role if it is missing, and gives it exactly what the gateway needs: it owns nothing, cannot
 -- bypass row-level security, and may neither change nor remove a ledger entry. Timeouts are the role's, so that
--- they hold behind a connection pooler too: lock 0.8 s < statement 2 s < the gateway's deadline 3 s.
+-- they hold behind a connection pooler too: lock 0.8 s < statement 2 s < the gateway's deadline 3 s. A gateway that is
+-- frozen or cut off loses its transaction after 1.5 s, and its idle connections after 8 s.
 CREATE OR REPLACE FUNCTION capacity.admit_role(role_name text, role_password text) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -16,7 +17,8 @@ BEGIN
         END;
     END IF;
     FOREACH setting IN ARRAY ARRAY[
-        'lock_timeout = ''800ms''', 'statement_timeout = ''2s''', 'idle_in_transaction_session_timeout = ''2s''',
+        'lock_timeout = ''800ms''', 'statement_timeout = ''2s''', 'idle_in_transaction_session_timeout = ''1500ms''',
+        'tcp_user_timeout = ''1500ms''', 'tcp_keepalives_idle = 5', 'tcp_keepalives_interval = 1', 'tcp_keepalives_count = 3',
         'synchronous_commit = on', 'default_transaction_isolation = ''read committed''', 'timezone = ''UTC''',
         'jit = off'  -- compiling a plan took longer than running it, twice over for batches (measured)
     ] LOOP

@@ -16,3 +16,12 @@ WHERE current_setting('default_transaction_isolation') <> 'read committed'
 UNION ALL
 SELECT 'the application role is a superuser or bypasses row-level security'
 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls);
+
+-- name: end_stalled()
+-- Ends our own backends that keep a pool's lock because their gateway does not take what they have to say: it is frozen.
+-- While a backend waits for that on a Unix socket no timeout of the server ends it.
+SELECT pg_terminate_backend(a.pid) AS ended
+FROM pg_stat_activity AS a
+WHERE a.datname = current_database() AND a.usename = current_user AND a.wait_event = 'ClientWrite'
+    AND a.xact_start < clock_timestamp() - interval '0.5 s'
+    AND EXISTS (SELECT FROM pg_locks AS l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted);
