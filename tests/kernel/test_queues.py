@@ -21,6 +21,7 @@ from asking import (
     keyed,
     linked,
     move,
+    numbers,
     release,
     reopen,
     resize,
@@ -418,6 +419,28 @@ async def test_an_offer_of_a_batch_is_there_for_its_next_request(database: Datab
     outcomes = await ask(database, release("a") | {"request": 1}, *linked(take("x", 1, OTHER), confirm("b"), request=2))
 
     assert codes(outcomes) == ["OK", "OK", "OK"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(take("c", 1, OTHER, exclusive="word"), id="by its word"),
+        pytest.param(take("b", 1, OTHER), id="by its id"),
+        pytest.param(hold("c", 1, OTHER, exclusive="word"), id="as a hold"),
+    ],
+)
+async def test_an_offer_of_a_batch_is_there_for_who_names_another_pool(database: Database, command: Json) -> None:
+    """The answer is the same as when the offer was made in a batch of its own."""
+    for tenant in ("batch", "apart"):
+        for asking in (queue(1), define(9, OTHER), join("a"), join("b") | {"exclusive": "word"}):
+            assert codes(await ask(database, asking, tenant=tenant)) == ["OK"]
+
+    batch = await ask(database, release("a") | {"request": 1}, command | {"request": 2}, tenant="batch")
+    apart = await ask(database, release("a"), tenant="apart") + await ask(database, command, tenant="apart")
+
+    assert [(o["code"], o["detail"].get("state"), numbers(o)) for o in batch] == [
+        (o["code"], o["detail"].get("state"), numbers(o)) for o in apart
+    ]
 
 
 async def test_a_replay_shows_the_pool_after_what_was_due(database: Database, owner: asyncpg.Connection) -> None:

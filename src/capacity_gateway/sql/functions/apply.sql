@@ -16,6 +16,7 @@ DECLARE
     ids text[];
     pools capacity.pool[];
     loaded integer;                 -- how many pools were read; those behind are new
+    queues boolean := false;        -- has a pool at hand a waitlist?
     claims capacity.claim[];
     new_claims capacity.claim[] := '{}';    -- still to be written
     old_claims capacity.claim[] := '{}';
@@ -30,7 +31,6 @@ DECLARE
     last integer;
     places integer[];               -- where its pools are
     its_pools capacity.pool[];
-    queues boolean;                 -- has one of them a waitlist?
     request capacity.command[];
     own capacity.claim[];           -- the request's claims
     d capacity.decision;
@@ -60,6 +60,9 @@ BEGIN
     seen := capacity.recall(p_tenant, batch);
     ids := ARRAY(SELECT p.id FROM unnest(pools) AS p);
     loaded := cardinality(ids);
+    FOR i IN 1 .. loaded LOOP
+        queues := queues OR (pools[i]).waitlist;
+    END LOOP;
 
     WHILE first <= cardinality(batch) LOOP
         last := first;
@@ -75,12 +78,10 @@ BEGIN
         ELSE
             places := capacity.places_of(request, own, ids);
             its_pools := '{}';
-            queues := false;
             FOR i IN 1 .. cardinality(places) LOOP
                 its_pools := its_pools || pools[places[i]];
-                queues := queues OR (pools[places[i]]).waitlist;
             END LOOP;
-            IF first > 1 AND queues THEN  -- an offer may have changed what had been read
+            IF first > 1 AND queues THEN  -- an offer, of another pool too, may have changed what had been read
                 own := capacity.load_claims(p_tenant, request, locked);
             END IF;
             d := capacity.decide_request(p_tenant, request, its_pools, own, now);
@@ -99,6 +100,7 @@ BEGIN
                 ids := ids || (d.pools[i]).id;
             END IF;
             pools[places[i]] := d.pools[i];
+            queues := queues OR (d.pools[i]).waitlist;
         END LOOP;
         FOR i IN 1 .. cardinality(request) LOOP
             outcomes[first + i - 1] := d.outcomes[i];
