@@ -138,6 +138,22 @@ async def test_two_who_have_missed_different_parts_are_both_told_theirs(database
     assert [versions(await early), versions(await late)] == [list(range(591, 602)), list(range(11, 602))]
 
 
+async def test_who_read_the_pool_before_the_first_watcher_did_is_told_what_came_between(
+    database: Database, feed: Feed
+) -> None:
+    """Two begin at once: nothing is kept yet from before the one who began to watch first."""
+    await ask(database, define(10))
+    slow = await watch(feed, database)
+    await ask(database, *[take(f"{n}", 1, POOL) for n in range(3)])
+    quick = asyncio.create_task(up_to(4, await watch(feed, database)))
+    await asyncio.sleep(0)
+    told = asyncio.create_task(up_to(4, slow))
+    await asyncio.sleep(0.3)
+    await ask(database, release("0"))
+
+    assert [versions(await told), versions(await quick)] == [[1, 2, 3, 4], [4]]
+
+
 async def test_what_was_missed_is_told_one_by_one_however_long_ago_it_was(database: Database, feed: Feed) -> None:
     """Somebody else has been watching all the time, so it is kept; but it is not he who was slow."""
     await ask(database, define(300))

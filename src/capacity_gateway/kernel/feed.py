@@ -286,7 +286,7 @@ class Feed:
             while True:
                 news = watched.news
                 await self._turns.take()
-                if seen < min(watched.start, missed):
+                if seen < (min(watched.start, missed) if watched.recent else watched.start):
                     page = await self._page(tenant, pool.id, seen)
                     for change in page:
                         yield change, 1
