@@ -28,6 +28,10 @@ from capacity_gateway.login import mint
 from capacity_gateway.settings import Settings
 
 TENANT = "00000000-0000-0000-0000-000000000001"
+READING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+)
+"""How many connections have begun to read, and not ended."""
 _numbers = itertools.count(1)
 
 

@@ -22,6 +22,7 @@ from capacity_gateway import streaming
 from capacity_gateway.login import mint
 from capacity_gateway.settings import Settings
 from capacity_gateway.streaming import OPERATIONS_MAX
+from conftest import READING
 from subscribing import OFFERS, WATCH, Served, serving
 
 CREATE = """
@@ -48,7 +49,6 @@ GROW = """
 mutation {
   setQuota(input: { kind: EVENT, ref: "w", quota: QUOTA, idempotencyKey: "to QUOTA" }) { __typename }
 }"""
-IDLE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
 CONNECTIONS_END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name = 'capacity-gateway' AND datname = current_database()
@@ -186,7 +186,7 @@ async def test_what_is_asked_of_an_event_is_read_and_let_go_of(served: Served, o
             assert (await each.event())["pool"]["version"] == 1
         await asyncio.sleep(0.2)
 
-        assert await owner.fetchval(IDLE) == 0
+        assert await owner.fetchval(READING) == 0
         assert (await served.gateway.post("{ pools { totalCount } }"))["data"]
 
 

@@ -190,7 +190,7 @@ class Endpoint(GraphQL[Context, None]):
         try:
             return await document.execute(context, given.variables or {}, given.extensions)
         finally:
-            await context.close()
+            await context.end()
 
     async def render_graphql_ide(self, request: Request) -> Response:
         """GraphiQL with an example a tab, and a login in each where logins are offered."""

@@ -230,7 +230,7 @@ class StreamingEndpoint(Endpoint):
         except Exception as error:  # noqa: BLE001 - the last line: masked here, whole in the log
             yield {"errors": [masked(error)]}
         finally:
-            await context.close()
+            await context.end()
 
     async def _answer(self, result: Any) -> Answer:
         """A result as callers get it; without data where there is nothing that its error could be in."""

@@ -10,6 +10,7 @@ from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.errors import Busy
 from capacity_gateway.kernel.reads import Reads
+from conftest import READING
 
 
 @pytest.fixture
@@ -44,3 +45,31 @@ async def test_a_reader_whose_backend_dies_is_busy(reads: Reads, owner: asyncpg.
     await reads.close()
     assert await reads.find_pool(POOL)
     await reads.close()
+
+
+async def test_who_is_cancelled_takes_no_answer_from_others(reads: Reads) -> None:
+    """A field that fails cancels its neighbours; what another part of the answer has asked for as well still comes."""
+    one, other = (asyncio.create_task(reads.reconciliation(POOL)) for _ in range(2))
+    await asyncio.sleep(0)
+
+    one.cancel()
+
+    assert (await other).is_accurate
+    with pytest.raises(asyncio.CancelledError):
+        await one
+    await reads.close()
+
+
+async def test_what_all_have_left_goes_on_for_nobody(reads: Reads, owner: asyncpg.Connection) -> None:
+    """A read that is under way when its request ends keeps no connection, and a later one gets none."""
+    begun = asyncio.create_task(reads.reconciliation(POOL))
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    await reads.end()
+
+    with pytest.raises(asyncio.CancelledError):
+        await begun
+    with pytest.raises(Busy):
+        await reads.find_pool(POOL)
+    assert await owner.fetchval(READING) == 0

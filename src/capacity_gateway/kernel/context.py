@@ -97,8 +97,12 @@ class Context:
     """Whether its mutation could not be done now, and is known not to have been."""
 
     async def close(self) -> None:
-        """Give back what the request has used."""
+        """Give back what the request has used so far."""
         await self.reads.close()
+
+    async def end(self) -> None:
+        """Give back what the request has used, which is over."""
+        await self.reads.end()
 
 
 Info = strawberry.Info[Context, None]

@@ -16,6 +16,7 @@ from capacity_gateway.kernel.database import (
     CONNECTION_LOST,
     NOT_APPLIED,
     QUERIES,
+    ROLLED_BACK,
     UNREADABLE,
     Connection,
     Database,
@@ -32,6 +33,8 @@ from capacity_gateway.kernel.webhooks import Webhook
 NODES_MAX = 10_000  # rows and pages in an answer; nested lists multiply, and cached rows cost time as well
 ENTRIES_AT_ONCE = 1000  # of a ledger that is read whole
 READ_WAIT_SECONDS = 1.0  # for a connection; a read is held up by other reads' work, not by a lock
+NOT_READ = (*NOT_APPLIED, *ROLLED_BACK, *CONNECTION_LOST, NoConnection)
+"""The database could not be asked now."""
 
 
 class Reads:
@@ -49,34 +52,45 @@ class Reads:
         self._stack = AsyncExitStack()
         self._connection: Connection | None = None
         self._lost = False
+        self._ended = False
         self._nodes = 0
         self._unsettled: set[str] = set()
         self._until: float | None = self._deadline()
         self._turn = asyncio.Lock()  # a connection answers one query at a time
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+        self._asked: list[asyncio.Future[Any]] = []
 
     async def close(self) -> None:
         """Give the connection back; what is read afterwards is of a new snapshot."""
         self._until = None  # a subscription may read again in an hour
         if self._connection is None and not self._lost and not self._loaders:  # nothing has been read
             return
-        with suppress(*CONNECTION_LOST):
-            if self._lost and self._connection is not None:
-                self._connection.terminate()
-        self._connection = None
-        self._lost = False
-        self._nodes = 0
-        self._unsettled = set()
-        self._loaders.clear()
-        with suppress(*CONNECTION_LOST):
-            await self._stack.aclose()
+        for asked in self._asked:
+            asked.cancel()  # by now nobody waits for those that are yet to come
+        async with self._turn:
+            with suppress(*NOT_READ):
+                if self._lost and self._connection is not None:
+                    self._connection.terminate()
+            self._connection = None
+            self._lost = False
+            self._nodes = 0
+            self._unsettled = set()
+            self._loaders.clear()
+            self._asked.clear()
+            with suppress(*NOT_READ):
+                await self._stack.aclose()
+
+    async def end(self) -> None:
+        """Close for good. A field that an error has left behind may go on for a while, but reads nothing more."""
+        self._ended = True
+        await self.close()
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._capacity.deadline_seconds
 
     async def _rows(self, query: str, **arguments: Any) -> list[tuple[str, Json]]:
         async with self._turn:
-            if self._lost:  # the transaction is aborted, and with it the snapshot
+            if self._lost or self._ended:  # the transaction is aborted, and with it the snapshot
                 raise Busy
             self._until = self._until or self._deadline()
             try:
@@ -84,9 +98,12 @@ class Reads:
                     connection = self._connection or await self._open()
                     rows = getattr(QUERIES, query)(connection, tenant=self._tenant, **arguments)
                     return [(row["key"], orjson.loads(row["value"])) async for row in rows]
-            except (*NOT_APPLIED, *CONNECTION_LOST, NoConnection) as error:
+            except NOT_READ as error:
                 self._lost = True
                 raise Busy from error
+            except asyncio.CancelledError:
+                self._lost = True
+                raise
             except UNREADABLE as error:
                 self._lost = True
                 raise BadUserInput("An argument cannot be read") from error
@@ -114,7 +131,7 @@ class Reads:
             return [values.get(key) for key in keys]
 
         self._spend(1)
-        value: Json | None = await self._loader(load, query, shared).load(key)
+        value: Json | None = await self._loaded(load, query, shared, key)
         return value
 
     async def many(self, query: str, key: str, **shared: Any) -> list[Json]:
@@ -126,8 +143,18 @@ class Reads:
                 values[owner].append(value)
             return [values[key] for key in keys]
 
-        found: list[Json] = await self._loader(load, query, shared).load(key)
+        found: list[Json] = await self._loaded(load, query, shared, key)
         self._spend(1 + len(found))
+        return found
+
+    async def page(self, query: str, **arguments: Any) -> list[Json]:
+        """All values that a named query has, in their order; asked for twice, they are read once."""
+
+        async def load(_: list[str]) -> list[list[Json]]:
+            return [[value for _, value in await self._rows(query, **arguments)]]
+
+        found: list[Json] = await self._loaded(load, query, arguments, "")
+        self._spend(len(found))
         return found
 
     def _spend(self, nodes: int) -> None:
@@ -135,11 +162,14 @@ class Reads:
         if self._nodes > NODES_MAX:
             raise LimitExceeded
 
-    def _loader(self, load: Any, query: str, shared: dict[str, Any]) -> DataLoader[str, Any]:
+    async def _loaded(self, load: Any, query: str, shared: dict[str, Any], key: str) -> Any:
+        """What a dataloader has for a key. Who is cancelled meanwhile takes it from nobody who asked for the same."""
         name = (query, repr(shared))
         if name not in self._loaders:
             self._loaders[name] = DataLoader(load_fn=load)
-        return self._loaders[name]
+        asked: Any = self._loaders[name].load(key)
+        self._asked.append(asked)
+        return await asyncio.shield(asked)
 
     async def find_pool(self, pool_id: str) -> Pool | None:
         """The pool of an id, if there is one."""
@@ -160,9 +190,8 @@ class Reads:
 
     async def pools_page(self, kinds: Iterable[PoolKind], *, after: Any, limit: int) -> list[Pool]:
         """Pools of these kinds in the order of their ids."""
-        rows = await self._rows("pools_page", kinds=[kind.value for kind in kinds], after=after, size=limit)
-        self._spend(len(rows))
-        return [self._pool(row) for _, row in rows]
+        rows = await self.page("pools_page", kinds=[kind.value for kind in kinds], after=after, size=limit)
+        return [self._pool(row) for row in rows]
 
     async def claim(self, claim_id: str) -> Claim | None:
         """The claim of an id, if there is one."""
@@ -230,7 +259,7 @@ class Reads:
     ) -> list[Claim]:
         """The live claims of whoever has these names for these kinds, newest first."""
         time, claim_id = after
-        rows = await self._rows(
+        rows = await self.page(
             "own_claims",
             kinds=[kind.value for kind in names],
             holders=list(names.values()),
@@ -238,7 +267,7 @@ class Reads:
             after_id=claim_id,
             size=limit,
         )
-        return [Claim.decode(row) for _, row in rows]
+        return [Claim.decode(row) for row in rows]
 
     async def pool_at(self, pool_id: str, time: datetime) -> PoolSnapshot:
         """A pool as its ledger has it at an instant."""
@@ -319,7 +348,7 @@ class Reads:
         """A page of the latest entries over all pools of these kinds."""
         size = page_size(first)
         time, pool_id, version = read_cursor(after, str, str, int)
-        rows = await self._rows(
+        rows = await self.page(
             "activity",
             kinds=[kind.value for kind in kinds],
             before_time=as_time(time),
@@ -328,7 +357,7 @@ class Reads:
             size=size + 1,
             **conditions(only),
         )
-        return ledger_page([LedgerEntry.decode(row) for _, row in rows], first=size, after=after)
+        return ledger_page([LedgerEntry.decode(row) for row in rows], first=size, after=after)
 
     async def webhooks(self) -> list[Webhook]:
         """The tenant's webhooks, in the order of their ids."""
