@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 import structlog
 from cross_web import HTTPException
-from graphql import GraphQLError, GraphQLSyntaxError
+from graphql import GraphQLError, GraphQLSyntaxError, ValueNode
 from starlette.responses import Response
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
@@ -101,7 +101,7 @@ def refusal(error: HTTPException) -> dict[str, Any]:
 def formatted(error: GraphQLError) -> dict[str, Any]:
     """A top-level error as the contract lists them; a bug is masked, and its whole story goes to the log."""
     cause = error.original_error
-    if error.path and "code" not in (error.extensions or {}):
+    if error.path and "code" not in (error.extensions or {}) and not is_about_a_value(cause):
         return masked(cause or error, error)
     shown = dict(error.formatted)
     if cause is not None and not isinstance(cause, GraphQLError):  # a literal that Python could not read
@@ -109,6 +109,14 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
     code = "GRAPHQL_PARSE_FAILED" if isinstance(error, GraphQLSyntaxError) else "GRAPHQL_VALIDATION_FAILED"
     shown["extensions"] = {"code": code, **(error.extensions or {})}
     return shown
+
+
+def is_about_a_value(error: Exception | None) -> bool:
+    """Whether an error is graphql-core's about a value in a document, which only shows once the variables are known.
+
+    A variable with a default may stand where no null may be, and be given as null all the same.
+    """
+    return isinstance(error, GraphQLError) and any(isinstance(node, ValueNode) for node in error.nodes or ())
 
 
 def masked(error: Exception, located: GraphQLError | None = None) -> dict[str, Any]:
