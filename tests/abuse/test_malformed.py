@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import json
+import logging
 import os
 import re
 import string
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -14,6 +16,7 @@ from typing import Any
 import httpx
 import psutil  # type: ignore[import-untyped, unused-ignore]
 import pytest
+import structlog
 
 from capacity_gateway.schema import schema
 from conftest import Gateway
@@ -153,10 +156,9 @@ async def ask(gateway: Gateway, random: Random, login: dict[str, str]) -> tuple[
     return answer.status_code, answer.text
 
 
-async def test_ten_thousand_malformed_requests(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_ten_thousand_malformed_requests(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     """None is a server error, none is told of SQL, paths, tracebacks or the driver, and they leave no memory behind."""
     chosen = int(os.environ.get("CAPACITY_TEST_SEED", Random().randrange(2**32)))  # noqa: S311 - repeated by its seed
-    print(f"CAPACITY_TEST_SEED={chosen}")  # noqa: T201 - pytest shows it where the test fails
     logins = [gateway.login(), gateway.login("ada", "admin"), gateway.login("ann", None), {}]
     numbers = iter(range(REQUESTS))
     found: Counter[int] = Counter()
@@ -173,14 +175,21 @@ async def test_ten_thousand_malformed_requests(gateway: Gateway, capsys: pytest.
                 before.append(memory())
 
     before: list[int] = []
-    await asyncio.gather(*(client() for _ in range(AT_A_TIME)))
+    with structlog.testing.capture_logs() as entries:
+        await asyncio.gather(*(client() for _ in range(AT_A_TIME)))
     grown = memory() - before[0]
+    bugs = [entry["request_id"] + stack(entry["exc_info"]) for entry in entries if entry["log_level"] == "error"]
 
-    assert wrong == []
+    assert wrong + bugs == [], "\n".join([f"CAPACITY_TEST_SEED={chosen}", *wrong, *bugs])
     assert found[200] > REQUESTS / 20
     assert found[400] > REQUESTS / 5
     assert grown <= GROWTH_BYTES_MAX
-    assert "Traceback" not in capsys.readouterr().err
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def stack(error: BaseException) -> str:
+    """Where an error was raised."""
+    return "\n" + "".join(traceback.format_exception(error))
 
 
 def memory() -> int:
