@@ -1,11 +1,14 @@
-"""Writes documents by chance, and variables for them, for any schema."""
+"""Writes documents for any schema: by chance with variables for them, or with one id in all places for one."""
 
 from random import Random
 from typing import Any
 
 from graphql import (
     GraphQLArgument,
+    GraphQLEnumType,
     GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLNamedType,
     GraphQLSchema,
@@ -190,3 +193,33 @@ LEAVES: dict[str, list[Any]] = {
     "Boolean": [True, False],
     "DateTime": ["2026-11-24T07:30:00+00:00"],
 }
+
+
+def wanted(given: GraphQLArgument | GraphQLInputField) -> bool:
+    """Whether a value is to be given: it is demanded, or an id, or says which kind the id is of."""
+    return is_non_null_type(given.type) or get_named_type(given.type).name in ("ID", "PoolKind")
+
+
+def literal(given: GraphQLArgument | GraphQLInputField, id_: str) -> str:
+    """A value, with this one for every id."""
+    type_: Any = get_named_type(given.type)
+    match type_.name:
+        case "ID":
+            text = f'"{id_}"'
+        case "String":
+            text = f'"{id_}"'  # older clients send ids as texts too
+        case "Int":
+            text = "1"
+        case "Boolean":
+            text = "true"
+        case "DateTime":
+            text = '"2026-01-01T00:00:00Z"'
+        case _ if isinstance(type_, GraphQLEnumType):
+            text = next(iter(type_.values))
+        case _ if isinstance(type_, GraphQLInputObjectType):
+            inner = ", ".join(f"{n}: {literal(f, id_)}" for n, f in type_.fields.items() if wanted(f))
+            text = f"{{ {inner} }}"
+        case _:
+            text = "{}"
+    plain = given.type.of_type if is_non_null_type(given.type) else given.type
+    return f"[{text}]" if is_list_type(plain) else text

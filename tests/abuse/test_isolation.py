@@ -2,23 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import asyncpg
-from graphql import (
-    GraphQLArgument,
-    GraphQLEnumType,
-    GraphQLField,
-    GraphQLInputField,
-    GraphQLInputObjectType,
-    get_named_type,
-    is_list_type,
-    is_non_null_type,
-)
+from graphql import GraphQLField, get_named_type
 
 from capacity_gateway.kernel.database import application_url
 from capacity_gateway.schema import schema
 from conftest import TENANT, Gateway
+from documenting import literal, wanted
 
 OTHER = "another-tenant"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -95,36 +86,6 @@ async def answer(gateway: Gateway, root: str, name: str, field: GraphQLField, id
     assert "GRAPHQL_VALIDATION_FAILED" not in found.text, found.text
     assert "INTERNAL" not in found.text, found.text
     return re.sub(r'"(requestId|locations)":[^,}]*', "", found.text.replace(id_, "ID"))
-
-
-def wanted(given: GraphQLArgument | GraphQLInputField) -> bool:
-    """Whether a value is to be given: it is demanded, or an id."""
-    return is_non_null_type(given.type) or get_named_type(given.type).name == "ID"
-
-
-def literal(given: GraphQLArgument | GraphQLInputField, id_: str) -> str:
-    """A value, with this one for every id."""
-    type_: Any = get_named_type(given.type)
-    match type_.name:
-        case "ID":
-            text = f'"{id_}"'
-        case "String":
-            text = f'"{id_}"'  # older clients send ids as texts too
-        case "Int":
-            text = "1"
-        case "Boolean":
-            text = "true"
-        case "DateTime":
-            text = '"2026-01-01T00:00:00Z"'
-        case _ if isinstance(type_, GraphQLEnumType):
-            text = next(iter(type_.values))
-        case _ if isinstance(type_, GraphQLInputObjectType):
-            inner = ", ".join(f"{n}: {literal(f, id_)}" for n, f in type_.fields.items() if wanted(f))
-            text = f"{{ {inner} }}"
-        case _:
-            text = "{}"
-    plain = given.type.of_type if is_non_null_type(given.type) else given.type
-    return f"[{text}]" if is_list_type(plain) else text
 
 
 # ------------------------------------------------------------------ the connection

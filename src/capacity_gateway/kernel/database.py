@@ -45,8 +45,11 @@ CONNECTION_LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.DatabaseDroppedError,
     asyncpg.IdleInTransactionSessionTimeoutError,  # told in answer to what was just being sent
     asyncpg.IdleSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.PostgresSystemError,  # its disk cannot be read or written
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # how asyncpg reports a backend that died (measured)
     OSError,
@@ -192,7 +195,7 @@ class Database:
         try:
             async with asyncio.timeout(wait_seconds):  # acquire's own timeout strikes who need not wait, in a busy loop
                 connection = await self._connections.acquire()
-        except (*NOT_APPLIED, *CONNECTION_LOST) as error:
+        except (*CONNECTION_LOST, *REFUSED) as error:
             raise NoConnection from error
         try:
             await self._replan(connection)
@@ -206,7 +209,7 @@ class Database:
     async def _replan(self, connection: Connection) -> None:
         try:
             await self._replanning.taken(connection)
-        except (*NOT_APPLIED, *CONNECTION_LOST) as error:
+        except (*CONNECTION_LOST, *REFUSED) as error:
             connection.terminate()
             raise NoConnection from error
 
