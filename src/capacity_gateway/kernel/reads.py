@@ -361,7 +361,7 @@ class Reads:
 
     async def webhooks(self) -> list[Webhook]:
         """The tenant's webhooks, in the order of their ids."""
-        return [Webhook.decode(row) for _, row in await self._rows("webhooks")]
+        return [Webhook.decode(row) for row in await self.page("webhooks")]
 
 
 def as_time(cursor_part: Any) -> datetime | None:
