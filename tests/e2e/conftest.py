@@ -2,7 +2,7 @@
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,10 +27,10 @@ def starter(folder: Path) -> Iterator[Start]:
     started: list[GatewayProcess] = []
     data_dirs = {folder / "data"}
 
-    def start(verb: str = "up", **settings: object) -> GatewayProcess:
+    def start(verb: str = "up", *, prefix: Sequence[str] = (), **settings: object) -> GatewayProcess:
         settings = {"data_dir": folder / "data"} | settings
         data_dirs.add(Path(str(settings["data_dir"])))
-        started.append(GatewayProcess(folder / f"words-{next(numbers)}", verb, **settings))
+        started.append(GatewayProcess(folder / f"words-{next(numbers)}", verb, prefix=prefix, **settings))
         return started[-1]
 
     yield start

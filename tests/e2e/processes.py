@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,12 @@ def run(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]
 class GatewayProcess:
     """A gateway that serves, or is about to."""
 
-    def __init__(self, words: Path, verb: str, **settings: object) -> None:
+    def __init__(self, words: Path, verb: str, *, prefix: Sequence[str] = (), **settings: object) -> None:
         self._words = words
         self._began = time.monotonic()
         with words.open("w") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own command
-                [COMMAND, verb, "--port", "0"],
+                [*prefix, COMMAND, verb, "--port", "0"],
                 env=environment(**settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
