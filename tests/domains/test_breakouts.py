@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from conftest import Gateway
 from domains.conftest import Answer, Do, assert_made, crowd, lapse, names
 
 pytestmark = pytest.mark.usefixtures("balanced", "rooms")
@@ -71,6 +72,19 @@ async def test_one_is_in_one_room_also_when_two_are_entered_at_once(do: Do, owne
         await do(who, "leave", leaseId=lease)
 
     assert (await inside(owner, "r1"), await inside(owner, "r2")) == (set(), set())
+
+
+async def test_a_session_shows_its_rooms(gateway: Gateway, do: Do) -> None:
+    """And not those of another."""
+    assert_made(await do("olga", "createSession", id="t", eventId="e", title="T"))
+    await room(do, "there", 2, "t")
+
+    found = await gateway.send('{ capacityEvent(id: "e") { sessions { id breakoutRooms { ref quota } } } }')
+
+    assert found["sessions"] == [
+        {"id": "s", "breakoutRooms": [{"ref": "r1", "quota": 2}, {"ref": "r2", "quota": 2}]},
+        {"id": "t", "breakoutRooms": [{"ref": "there", "quota": 2}]},
+    ]
 
 
 async def test_rooms_of_other_sessions_do_not_matter(do: Do) -> None:

@@ -14,6 +14,7 @@ from capacity_gateway.kernel.commands import Attribution, Hold, Take
 from capacity_gateway.kernel.outcomes import CapacityChange
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 from conftest import TENANT, Gateway, listening, running
+from invariants import check_invariants
 
 Do = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -795,3 +796,85 @@ async def test_claims_are_shown_to_who_may_read_the_whole_ledger(gateway: Gatewa
     assert studio["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     assert studio["data"]["capacity"] == {"mayGovern": False, field: None}
     assert (await gateway.send(document))["mayGovern"]
+
+
+# ------------------------------------------------------------------ repair
+
+
+REPAIR = """
+mutation ($key: String) {
+  repairPool(input: { kind: COMPETITION, ref: "c", note: "a crash", idempotencyKey: $key }) {
+    __typename
+    ... on PoolSuccess {
+      replayed pool { confirmed version } entries { version reason claimId confirmedChange actor note }
+    }
+    ... on InvalidTransitionError { from attempted message replayed }
+  }
+}
+"""
+APART = (
+    "UPDATE capacity.pool SET confirmed = confirmed + 7",
+    "UPDATE capacity.claim SET quantity = quantity + 2 WHERE id = 'r'",
+)
+
+
+@pytest.fixture
+async def apart(do: Do, grant: Do, owner: asyncpg.Connection) -> None:
+    """A competition of 600 with 40 granted, whose counter and whose claim have since moved by themselves."""
+    await do("createCompetition", id="c", name="C", quota=600)
+    await grant("r", 40)
+    for statement in APART:
+        await owner.execute(statement)
+
+
+@pytest.mark.usefixtures("apart")
+async def test_a_repair_brings_ledger_and_counter_to_the_claims_once(
+    gateway: Gateway, owner: asyncpg.Connection
+) -> None:
+    """By an entry for the claim; with the key again it is the same answer, whatever has come apart since."""
+    done = await gateway.send(REPAIR, {"key": "k"})
+
+    assert (done["__typename"], done["replayed"], done["pool"]) == (
+        "PoolSuccess",
+        False,
+        {"confirmed": 42, "version": 2},
+    )
+    (entry,) = done["entries"]
+    assert entry == {
+        "version": 2,
+        "reason": "REPAIR",
+        "claimId": "r",
+        "confirmedChange": 2,
+        "actor": "dora",
+        "note": "a crash",
+    }
+    assert await check_invariants(owner) == []
+    await owner.execute(APART[0])
+    again = await gateway.send(REPAIR, {"key": "k"})
+    assert (again["replayed"], again["entries"], again["pool"]["confirmed"]) == (True, done["entries"], 49)
+    anew = [await gateway.send(REPAIR, {"key": key}) for key in ("l", None)]
+    assert [(answer["replayed"], answer["pool"]["confirmed"]) for answer in anew] == [(False, 42), (True, 42)]
+    assert [len(answer["entries"]) for answer in anew] == [1, 0]
+
+
+@pytest.mark.usefixtures("apart")
+async def test_a_ledger_that_does_not_follow_is_left_to_the_databases_owner(
+    gateway: Gateway, owner: asyncpg.Connection
+) -> None:
+    """Who may not seal it changes nothing."""
+    await owner.execute("UPDATE capacity.ledger SET actor = 'somebody else'")
+    before = await owner.fetch("SELECT * FROM capacity.pool"), await owner.fetch("SELECT * FROM capacity.ledger")
+
+    refused = await gateway.send(REPAIR, {"key": "k"})
+
+    assert (refused["__typename"], refused["from"], refused["attempted"]) == (
+        "InvalidTransitionError",
+        "BROKEN",
+        "repairPool",
+    )
+    assert (
+        await owner.fetch("SELECT * FROM capacity.pool"),
+        await owner.fetch("SELECT * FROM capacity.ledger"),
+    ) == before
+    assert await owner.fetchval("SELECT count(*) FROM capacity.seal") == 0
+    assert (await gateway.send(REPAIR, {"key": "k"}))["replayed"] is True

@@ -26,6 +26,7 @@ GOVERNING = {
     "setQuota": 'kind: COMPETITION, ref: "{c}", quota: 601, idempotencyKey: "k"',
     "closePool": 'kind: COMPETITION, ref: "{c}"',
     "openPool": 'kind: COMPETITION, ref: "{c}"',
+    "repairPool": 'kind: COMPETITION, ref: "{c}"',
 }
 """What admins and directors do, with an input each."""
 

@@ -203,8 +203,11 @@ async def test_repair_prints_json(demo_url: str) -> None:
     assert (event["sealed_at"], event["entries"]) == (20, [])
 
 
-async def test_repair_is_the_owners(demo_url: str) -> None:
+async def test_to_seal_is_the_owners(demo_url: str) -> None:
     """With the application's address alone it is refused, in words; to look is the application's, too."""
+    await fetch(
+        demo_url, "UPDATE capacity.ledger SET hash = 'altered' WHERE pool_id = 'event:demo-summit' AND version = 1"
+    )
     address = await application_url(demo_url)
     done = run("repair", database_url=address, jwt_secret=SECRET)
     looked = run("reconcile", "--json", database_url=address, jwt_secret=SECRET)

@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from capacity_gateway.ledger_file import verify
 from e2e.browsing import browsing
-from e2e.conftest import starter
-from e2e.processes import ROOT, GatewayProcess
+from e2e.conftest import Start, starter
+from e2e.processes import COMPETITIONS, ROOT, GatewayProcess, fetch
 
 AXE = ROOT / "tests" / "clients" / "node_modules" / "axe-core" / "axe.min.js"
 WORKSHOP = "#/pool/SESSION/demo-workshop"
@@ -152,8 +152,9 @@ async def test_the_board_is_filtered_by_kind_and_event(page: Page) -> None:
     await expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(5)
     await page.get_by_label("At").select_option("Demo Summit")
     await expect(page.get_by_text("There is nothing to count here yet.")).to_be_visible()
-    await page.get_by_label("Show").select_option("Session")
-    await expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(2)
+    for kind, number in (("Session", 2), ("Breakout room", 1), ("Everything", 7)):
+        await page.get_by_label("Show").select_option(kind)
+        await expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(number)
 
 
 async def test_all_of_it_is_reached_by_the_keyboard(page: Page) -> None:
@@ -184,9 +185,21 @@ async def test_a_pools_history_is_shown_searched_and_asked_for_any_instant(page:
     await rows.first.get_by_role("button").click()
     await expect(rows).not_to_have_count(many)
 
-    await page.get_by_label("Day and time").fill("2000-01-01T00:00:00")
+    await page.get_by_label("By (login)").fill("nobody")
+    await page.get_by_role("button", name="Search").click()
+    await expect(page.get_by_text("No entries.")).to_be_visible()
+
+    await page.get_by_label("How did it stand then?").fill("2000-01-01T00:00:00")
     await page.get_by_role("button", name="Show").click()
     await expect(page.locator(".answer")).to_contain_text("0 confirmed, 0 held, 600 free of 600 (after 0 entries)")
+
+
+async def test_a_click_on_the_chart_tells_how_it_stood_at_that_instant(page: Page) -> None:
+    """Near its end, after some of the entries."""
+    await card(page, "EMPWR Dance - St. Catharines #1").get_by_role("link").click()
+    width = await page.locator(".chart .u-over").evaluate("chart => chart.clientWidth")
+    await page.locator(".chart .u-over").click(position={"x": width - 5, "y": 20})
+    await expect(page.locator(".answer")).to_contain_text(re.compile(r"free of 600 \(after [1-9]\d* entr"))
 
 
 @pytest.mark.parametrize("name", ["CSV", "JSON Lines"])
@@ -252,6 +265,29 @@ async def test_what_if_says_what_stands_in_the_way(page: Page) -> None:
     await expect(page.locator(".effect")).to_contain_text("2 over its limit. Nobody is thrown out")
 
 
+async def test_what_if_a_competition_were_larger_or_smaller(chromium: Browser, served: GatewayProcess) -> None:
+    """Raised to 650, lowered to 500, and 30 moved from one to another."""
+    before = served.send(COMPETITIONS)
+    async with browsing(chromium, served.url, "/console") as page:
+        await sign_in(page, "director")
+        await card(page, "EMPWR Dance - St. Catharines #1").get_by_role("link").click()
+        await page.get_by_role("link", name="Change", exact=True).click()
+        effect, show = page.locator(".effect"), page.get_by_role("button", name="Show what would happen")
+        await page.get_by_label("Even below what is taken").check()
+        for limit in ("650", "500"):
+            await page.get_by_label("New limit").fill(limit)
+            await show.click()
+            await expect(effect).to_contain_text(f"Limit 600 \N{RIGHTWARDS ARROW} {limit}.")
+        await expect(effect).to_contain_text("10 over its limit. Nobody is thrown out")
+        await page.get_by_label("Move some to another pool").check()
+        await page.get_by_label("How many", exact=True).fill("30")
+        await page.get_by_label("Where to").select_option(label="EMPWR Dance - London (600)")
+        await show.click()
+        await expect(effect.nth(0)).to_contain_text("Limit 600 \N{RIGHTWARDS ARROW} 570.")
+        await expect(effect.nth(1)).to_contain_text("Limit 600 \N{RIGHTWARDS ARROW} 630.")
+    assert served.send(COMPETITIONS) == before
+
+
 async def test_moving_places_shows_both_pools(page: Page) -> None:
     """Two from the keynote to the workshop."""
     await go(page, "#/pool/SESSION/demo-keynote/change", "Keynote")
@@ -310,6 +346,32 @@ async def test_londons_drift_is_shown_backfilled_and_gone(page: Page, changed: G
     await expect(page.get_by_text("Off by")).to_have_count(0)
     found = changed.send("{ reconcile(kind: COMPETITION) { edges { node { discrepancy } } } }")
     assert {edge["node"]["discrepancy"] for edge in found["edges"]} == {0}
+
+
+async def test_what_has_come_apart_is_repaired_behind_a_confirmation(
+    chromium: Browser, start: Start, demo_url: str
+) -> None:
+    """A counter that moved by itself is brought back to what people have, and the history says so."""
+    await fetch(demo_url, "UPDATE capacity.pool SET confirmed = confirmed + 3 WHERE id = 'session:demo-keynote'")
+    gateway = start("serve", database_url=demo_url).ready()
+    async with browsing(chromium, gateway.url, "/console") as page:
+        await page.get_by_label("Your token").fill(gateway.tokens()["admin"])
+        await page.get_by_role("button", name="Sign in").click()
+        await go(page, "#/check", "Does everything add up?")
+        await expect(page.get_by_text("2 pools are off, 11 add up.")).to_be_visible()
+        repair = card(page, "Keynote").get_by_role("button", name="Repair")
+        await repair.click()
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(card(page, "Keynote")).to_contain_text("Off by \N{MINUS SIGN}3.")
+
+        await repair.click()
+        await page.get_by_role("dialog").get_by_label("Why").fill("a crash")
+        await page.get_by_role("button", name="Repair it").click()
+
+        await expect(page.get_by_text("1 pool is off, 12 add up.")).to_be_visible()
+        await go(page, "#/pool/SESSION/demo-keynote", "Keynote")
+        await expect(page.locator(".standing .summary")).to_have_text("15 free of 30")
+        await expect(page.locator(".rows tbody tr").first).to_contain_text("Repair")
 
 
 # ------------------------------------------------------------------ for everybody

@@ -304,11 +304,12 @@ async def test_a_seal_that_the_gateway_did_not_sign_seals_nothing(owner: asyncpg
 
 
 @pytest.mark.usefixtures("history")
-async def test_the_gateways_role_can_neither_repair_nor_seal(database: Database, owner: asyncpg.Connection) -> None:
-    """A repair is the owner's, and so is a seal."""
+async def test_the_gateways_role_cannot_seal(database: Database, owner: asyncpg.Connection) -> None:
+    """Neither in a repair of what does not follow nor otherwise, and no seal goes away."""
+    await owner.execute("UPDATE capacity.ledger SET actor = 'somebody else' WHERE version = 3")
     async with database.connection() as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("SELECT capacity.repair($1, $2, true, 'eve', NULL)", TENANT, POOL)
+            await connection.execute("SELECT capacity.repair($1, $2, true, NULL::capacity.command)", TENANT, POOL)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("DELETE FROM capacity.seal")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from capacity_gateway.kernel.commands import Attribution, Close, Define, Open, Resize
+from capacity_gateway.kernel.commands import Attribution, Close, Define, Open, Repair, Resize
 from capacity_gateway.kernel.context import Info
 from capacity_gateway.kernel.errors import BadUserInput, Busy, Forbidden, Unauthenticated
 from capacity_gateway.kernel.ledger import LedgerConnection, LedgerEntry, LedgerFilter
@@ -319,6 +319,20 @@ class Mutations:
         if not isinstance(pool, Pool):
             return await submit(info, input, success=PoolSuccess, checks=[pool])
         command = Open(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
+        return await submit(info, input, command, success=PoolSuccess)
+
+    @strawberry.mutation
+    async def repair_pool(self, info: Info, input: PoolRefInput) -> PoolResult | None:  # noqa: A002
+        """Write the entries that a ledger lacks, and set the counter to what the claims have. Nobody loses a place.
+
+        What goes past the quota is recorded as overbooked. A ledger that does not follow is refused with
+        InvalidTransitionError from BROKEN: only the database's owner can take it as it is. When nothing is wrong, it is
+        a replay.
+        """
+        pool = await governed(info, input.kind, input.ref)
+        if not isinstance(pool, Pool):
+            return await submit(info, input, success=PoolSuccess, checks=[pool])
+        command = Repair(kind=input.kind, pool_id=input.kind.pool_id(input.ref))
         return await submit(info, input, command, success=PoolSuccess)
 
 

@@ -87,6 +87,11 @@ class Session:
         """Its title."""
         return self.pool.title or self.pool.ref
 
+    @strawberry.field
+    async def breakout_rooms(self, info: Info) -> list[Pool]:
+        """Its breakout rooms."""
+        return await info.context.reads.within(self.pool.id, PoolKind.BREAKOUT_ROOM)
+
 
 @strawberry.input
 class CreateSessionInput:

@@ -1,15 +1,16 @@
 """The one door: a request of commands goes in, a success or a refusal comes out."""
 
 import asyncio
+import functools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import orjson
 import structlog
 
 from capacity_gateway.kernel.combiner import Combiner, Overloaded
-from capacity_gateway.kernel.commands import Attribution, Command, Expire
+from capacity_gateway.kernel.commands import Attribution, Command, Expire, Repair
 from capacity_gateway.kernel.database import (
     CONNECTION_LOST,
     NOT_APPLIED,
@@ -33,6 +34,8 @@ from capacity_gateway.kernel.paging import LARGEST_PAGE
 from capacity_gateway.kernel.pools import Json
 
 Success = TypeVar("Success", bound=CapacityChange)
+Statement = Callable[[str, str], Awaitable[list[str]]]
+"""Runs commands of a tenant, as JSON, in one transaction; one JSON outcome for each."""
 
 log = structlog.get_logger()
 
@@ -75,6 +78,7 @@ class Capacity:
             tenant,
             [command.fields() | attributed for command in commands],
             repeatable=by.key is not None or all(command.repeatable for command in commands),
+            alone=self._database.repair if isinstance(commands[0], Repair) else None,
         )
         if isinstance(rows, GatewayBusyError):
             return rows
@@ -91,7 +95,8 @@ class Capacity:
             What `submit` returns; with the same key again a replay, so that an import may be run twice.
         """
         attributed = {name: value for name, value in vars(by).items() if value is not None}
-        rows = await self._apply(tenant, [command.fields() | attributed], historic=True)
+        historic = functools.partial(self._database.apply, historic=True)
+        rows = await self._apply(tenant, [command.fields() | attributed], alone=historic)
         return rows if isinstance(rows, GatewayBusyError) else decode(rows, [command], by, success)
 
     async def what_if(self, tenant: str, commands: Sequence[Command], by: Attribution) -> WhatIf | CapacityError:
@@ -136,16 +141,19 @@ class Capacity:
         return not isinstance(rows, GatewayBusyError)
 
     async def _apply(
-        self, tenant: str, commands: list[Json], *, repeatable: bool = True, historic: bool = False
+        self, tenant: str, commands: list[Json], *, repeatable: bool = True, alone: Statement | None = None
     ) -> list[Json] | GatewayBusyError:
-        """The rows of `capacity.apply`. Retries are here and nowhere else: at most 3 times, the same commands."""
+        """The rows of `capacity.apply`, or of a statement that is for these commands alone.
+
+        Retries are here and nowhere else: at most 3 times, the same commands.
+        """
         until = asyncio.get_running_loop().time() + self.deadline_seconds
         pauses = iter(PAUSES_SECONDS)
         in_doubt = False
         while True:
             try:
-                if historic or self.combiner is None:
-                    return await self._alone(tenant, commands, until, historic=historic)
+                if alone or self.combiner is None:
+                    return await _rows(alone or self._database.apply, tenant, commands, until)
                 return await self.combiner.apply(tenant, commands, until=until)
             except (*TRANSIENT, *CONNECTION_LOST) as error:
                 lost = isinstance(error, CONNECTION_LOST)
@@ -160,9 +168,10 @@ class Capacity:
             except (*NOT_APPLIED, Overloaded):
                 return busy(BusyOutcome.UNKNOWN if in_doubt else BusyOutcome.NOT_APPLIED)
 
-    async def _alone(self, tenant: str, commands: list[Json], until: float, *, historic: bool) -> list[Json]:
-        """The rows of one transaction for these commands alone."""
-        text = orjson.dumps([{"request": 1, **command} for command in commands]).decode()
-        async with asyncio.timeout_at(until):
-            rows = await self._database.apply(tenant, text, historic=historic)
-        return [orjson.loads(row) for row in rows]
+
+async def _rows(statement: Statement, tenant: str, commands: list[Json], until: float) -> list[Json]:
+    """The rows of one transaction for these commands alone."""
+    text = orjson.dumps([{"request": 1, **command} for command in commands]).decode()
+    async with asyncio.timeout_at(until):
+        rows = await statement(tenant, text)
+    return [orjson.loads(row) for row in rows]

@@ -106,6 +106,13 @@ class Open(PoolCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repair(PoolCommand):
+    """Bring a pool's ledger and counter to what its claims have; by itself, as all that it reads must be written."""
+
+    verb = "repair"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Expire(PoolCommand):
     """Settle what is due in a pool; every command to the pool does that too."""
 

@@ -224,6 +224,12 @@ class Database:
         async with self.lane() as lane:
             return await lane.apply(tenant, commands, historic=historic)
 
+    async def repair(self, tenant: str, commands: str) -> list[str]:
+        """Run one repair as one transaction; returns its JSON outcome."""
+        async with self.connection() as connection:
+            rows = await connection.fetch("SELECT outcome FROM capacity.repair_asked($1, $2)", tenant, commands)
+        return [row["outcome"] for row in rows]
+
     async def what_if(self, tenant: str, commands: str, *, size: int) -> str:
         """What one request of commands would do, as JSON, with at most `size` rows of each sort; changes nothing."""
         async with self.connection() as connection:

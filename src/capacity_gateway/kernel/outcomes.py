@@ -411,6 +411,16 @@ def _pool(row: Json) -> Pool:
     return Pool.decode(row["pool"], row["as_of"])
 
 
+def _broken(refused: _Refused) -> CapacityError:
+    return InvalidTransitionError(
+        message="The ledger does not follow; the database's owner can seal it, by capacity-gateway repair",
+        pool=refused.pool,
+        from_="BROKEN",
+        attempted=refused.by.operation,
+        allowed=[],
+    )
+
+
 def _conflict(refused: _Refused) -> CapacityError:
     return IdempotencyConflictError(
         message="This idempotency key has been used for another input",
@@ -519,6 +529,7 @@ def _refused_before(refused: _Refused) -> CapacityError:
 
 
 _REFUSALS: dict[str, Callable[[_Refused], CapacityError]] = {
+    "BROKEN": _broken,
     "CONFLICT": _conflict,
     "ELSEWHERE": _elsewhere,
     "EXCEEDS_CLAIM": _exceeds_claim,
@@ -532,4 +543,4 @@ _REFUSALS: dict[str, Callable[[_Refused], CapacityError]] = {
     "QUOTA_BELOW_USE": _quota_below_use,
     "REFUSED": _refused_before,
 }
-"""The codes of `capacity.apply`, and what each becomes."""
+"""The codes of `capacity.apply` and `capacity.repair_asked`, and what each becomes."""

@@ -203,10 +203,13 @@ class Reads:
         row = await self.one("live_claims", pool_id, holder=holder) if holder else None
         return None if row is None else Claim.decode(row)
 
+    async def within(self, parent_id: str, kind: PoolKind) -> list[Pool]:
+        """The pools of a kind that belong to another."""
+        return [self._pool(row) for row in await self.many("pools_of_parents", parent_id, kind=kind.value)]
+
     async def children(self, parent_id: str, kind: PoolKind) -> list[Any]:
-        """The pools of a kind that belong to another, as their domain shows them."""
-        rows = await self.many("pools_of_parents", parent_id, kind=kind.value)
-        return [view(self._pool(row)) for row in rows]
+        """The same, as their domain shows them."""
+        return [view(pool) for pool in await self.within(parent_id, kind)]
 
     async def parent(self, pool: Pool) -> Any:
         """The pool that another belongs to, as its domain shows it."""

@@ -85,7 +85,7 @@ async def repair(
     """Repair every pool of these kinds that needs it, each in a transaction of its own.
 
     Args:
-        connection: as the database's owner; the application's role may not do this.
+        connection: as the database's owner; the application's role may not seal.
         tenant: whose pools they are.
         kinds: of the pools.
         seal_key: signs what has to be sealed.

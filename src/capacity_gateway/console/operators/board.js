@@ -32,12 +32,13 @@ const cards = (pools) =>
     ? h("ul", { className: "cards" }, pools.map(card))
     : h("p", { className: "nothing" }, "There is nothing to count here yet.");
 
-/** The pools of an event: its own, its stream's, its sessions', tickets' and booths'. */
+/** The pools of an event: its own, its stream's, its sessions' with their rooms, its tickets' and booths'. */
 async function ofEvent(id, kind) {
   const event = await ask("Event", { id });
   if (!event) return [];
-  const inside = [...event.sessions, ...event.ticketTypes, ...event.booths].map((part) => part.pool);
-  const pools = [event.pool, ...(event.stream ? [event.stream] : []), ...inside];
+  const inside = [...event.sessions, ...event.ticketTypes, ...event.booths];
+  const pools = inside.flatMap((part) => [part.pool, ...(part.breakoutRooms ?? [])]);
+  pools.unshift(event.pool, ...(event.stream ? [event.stream] : []));
   return pools.filter((pool) => !kind || pool.kind === kind);
 }
 

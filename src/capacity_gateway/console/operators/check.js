@@ -1,10 +1,11 @@
-// Counter against ledger: what is off is named, and the entry that a reservation lacks can be written.
+// Counter against ledger: what is off is named, the entry that a reservation lacks can be written, and the rest repaired.
 
-import { ask, change, page } from "./api.js";
+import { ask, change, newKey, page } from "./api.js";
 import { action, confirmed, h, labelled, paged } from "./dom.js";
 import { count, link, many, name, signed, time } from "./words.js";
 
 const ROWS = 50;
+const MENDABLE = ["DRIFT", "ORPHAN", "CLAIMS_DISAGREE"]; // by further entries; the rest is for the database's owner
 
 async function backfill(orphan, done) {
   const note = h("input", { maxLength: 500, autocomplete: "off" });
@@ -18,6 +19,22 @@ async function backfill(orphan, done) {
   ];
   if (!(await confirmed("Write the missing entry?", body, "Write it"))) return;
   await change("Backfill", { reservationId: orphan.claimId, note: note.value || null });
+  await done();
+}
+
+async function repair(pool, done) {
+  const note = h("input", { maxLength: 500, autocomplete: "off" });
+  const body = [
+    h(
+      "p",
+      {},
+      "What people have counts: the history gets an entry for each place that it cannot explain, and the counter is set to the places that people have. Nobody gains or loses one. If that is more than the limit, it is recorded as overbooked.",
+    ),
+    labelled("Why (kept in the history)", note),
+  ];
+  if (!(await confirmed(`Repair ${name(pool)}?`, body, "Repair it"))) return;
+  const { kind, ref } = pool;
+  await change("RepairPool", { kind, ref, note: note.value || null, idempotencyKey: newKey() });
   await done();
 }
 
@@ -35,7 +52,9 @@ const orphanItem = (pool, done) => (orphan) =>
 
 function finding(found, done) {
   const { pool, discrepancy, orphans, problems } = found;
-  const others = problems.filter((problem) => !problem.sealed && !["DRIFT", "ORPHAN"].includes(problem.kind));
+  const open = problems.filter((problem) => !problem.sealed);
+  const others = open.filter(({ kind }) => !["DRIFT", "ORPHAN"].includes(kind));
+  const mendable = open.every(({ kind }) => MENDABLE.includes(kind));
   return h(
     "li",
     { className: "card off" },
@@ -56,7 +75,10 @@ function finding(found, done) {
         {},
         others.map((problem) => h("li", {}, `${problem.message}.`)),
       ),
-    others.length > 0 &&
+    mendable &&
+      pool.mayGovern &&
+      h("p", {}, "All of this can be mended at once: ", action("Repair …", () => repair(pool, done), "plain")),
+    !mendable &&
       h(
         "p",
         {},

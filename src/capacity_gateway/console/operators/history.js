@@ -51,7 +51,8 @@ function days(_, instants, __, ___, between) {
   });
 }
 
-function chart(pool, entries) {
+/** What was free, over time; a click tells `pick` the instant, in seconds. */
+function chart(pool, entries, pick) {
   const place = h("div", { className: "chart", "aria-hidden": "true" });
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
   const axis = (more) => ({
@@ -63,7 +64,7 @@ function chart(pool, entries) {
   });
   const draw = () => {
     place.replaceChildren();
-    new uPlot(
+    const drawn = new uPlot(
       {
         width: place.clientWidth,
         height: 220,
@@ -86,6 +87,7 @@ function chart(pool, entries) {
       course(pool, entries),
       place,
     );
+    drawn.over.onclick = () => pick(drawn.posToVal(drawn.cursor.left, "x"));
   };
   let width = 0;
   new ResizeObserver(() => {
@@ -146,7 +148,7 @@ const table = (entries, search) =>
         ),
       );
 
-/** Ask for any instant, and hear how the pool stood then. */
+/** Ask for any instant, and hear how the pool stood then; `pick` asks for one in seconds. */
 function instant({ kind, ref }) {
   const field = h("input", { type: "datetime-local", step: 1 });
   const answer = h("p", { className: "answer", role: "status" });
@@ -160,13 +162,15 @@ function instant({ kind, ref }) {
       `: ${numbers.replace("+", "")} (after ${many(at.version, "entry", "entries")}).`,
     );
   };
-  return h(
-    "section",
-    {},
-    h("h2", {}, "How did it stand then?"),
-    h("div", { className: "filters" }, labelled("Day and time", field), action("Show", show, "plain")),
-    answer,
-  );
+  const button = action("Show", show, "plain");
+  const pick = (at) => {
+    const here = new Date(at * 1000);
+    here.setMinutes(here.getMinutes() - here.getTimezoneOffset());
+    field.value = here.toISOString().slice(0, 19);
+    button.querySelector("button").click();
+  };
+  const place = h("div", {}, h("div", { className: "filters" }, labelled("How did it stand then?", field), button), answer);
+  return { place, pick };
 }
 
 /** All entries as a file, the oldest first, as `capacity-gateway verify` takes it. */
@@ -203,6 +207,7 @@ export async function history(pool) {
     h("button", { className: "plain" }, "Search"),
   );
   await fill();
+  const then = instant(pool);
   return h(
     "div",
     {},
@@ -210,18 +215,17 @@ export async function history(pool) {
       "section",
       {},
       h("h2", {}, "Where the places went"),
-      latest.length > 0 && chart(pool, latest),
+      latest.length > 0 && chart(pool, latest, then.pick),
       latest.length > 0 &&
         h(
           "p",
           { className: "lead" },
           latest.length >= CHARTED ? `The latest ${count(CHARTED)} entries. ` : "",
-          "Drag over a stretch of time to look closer, double-click to see all of it.",
+          "Click to see how it stood at that instant. Drag over a stretch of time to look closer, double-click to see all of it.",
         ),
-      form,
-      place,
+      then.place,
     ),
-    instant(pool),
+    h("section", {}, h("h2", {}, "Each change"), form, place),
     pool.mayGovern &&
       h(
         "section",

@@ -1,9 +1,9 @@
 -- Brings a pool's ledger and counter to what its claims have, for that is what people were promised, by further entries;
 -- a ledger that does not follow is sealed before, as it is. Where the claims have more than the quota, that is recorded
 -- as overbooked. The quota stands as it is, and the ledger is brought to it. What an entry says of its claim for the first
--- time counts from when the claim had it. For the owner alone.
+-- time counts from when the claim had it. `m` says who does it, why, and under which key. Only the owner may seal.
 CREATE OR REPLACE FUNCTION capacity.repair(
-    p_tenant text, p_pool text, signed boolean, p_actor text, p_note text
+    p_tenant text, p_pool text, signed boolean, m capacity.command
 ) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -11,7 +11,6 @@ DECLARE
     p capacity.pool;
     s capacity.seal;
     at timestamptz;
-    m capacity.command;
     lack record;
     v capacity.verdict;
     posting capacity.posting;
@@ -21,11 +20,8 @@ BEGIN
     PERFORM capacity.lock_pools(p_tenant, ARRAY[p_pool]);
     SELECT * INTO was FROM capacity.pool WHERE tenant_id = p_tenant AND id = p_pool FOR UPDATE;
     at := greatest(clock_timestamp(), was.clock);
-    m.operation := 'repair';
-    m.actor := p_actor;
-    m.note := p_note;
     p := was;
-    s := capacity.seal_ledger(p, at, signed, p_actor, p_note);
+    s := capacity.seal_ledger(p, at, signed, m.actor, m.note);
     IF s.version IS NOT NULL THEN
         p.version := s.version;
         p.hash := s.hash;
@@ -46,7 +42,8 @@ BEGIN
         v.held_change := lack.held_change;
         v.confirmed_change := lack.confirmed_change;
         m.effective_at := least(lack.since, at);
-        posting := capacity.post(p, v, m, CASE WHEN lack.since IS NULL THEN 'REPAIR' ELSE 'BACKFILL' END, at, NULL);
+        posting := capacity.post(
+            p, v, m, CASE WHEN lack.since IS NULL THEN 'REPAIR' ELSE 'BACKFILL' END, at, cardinality(entries) + 1);
         p := posting.pool;
         entries := entries || posting.entry;
     END LOOP;
@@ -58,9 +55,9 @@ BEGIN
     -- A counter that had moved by itself is an entry too, though its ledger was right.
     IF (v.quota_change, v.held_change, v.confirmed_change) <> (0, 0, 0)
         OR (p.held, p.confirmed) <> (was.held, was.confirmed) AND entries = '{}' THEN
-        m.note := concat_ws('; ', p_note, format(
+        m.note := concat_ws('; ', m.note, format(
             'counter: %s held, %s confirmed; before: %s, %s', p.held, p.confirmed, was.held, was.confirmed));
-        posting := capacity.post(p, v, m, 'REPAIR', at, NULL);
+        posting := capacity.post(p, v, m, 'REPAIR', at, cardinality(entries) + 1);
         p := posting.pool;
         entries := entries || posting.entry;
     END IF;
@@ -71,4 +68,3 @@ BEGIN
         'held', p.held, 'confirmed', p.confirmed, 'overbooked', p.overbooked - was.overbooked,
         'held_before', was.held, 'confirmed_before', was.confirmed);
 END $$;
-REVOKE EXECUTE ON FUNCTION capacity.repair(text, text, boolean, text, text) FROM public;

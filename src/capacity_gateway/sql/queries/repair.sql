@@ -10,7 +10,8 @@ ORDER BY p.id;
 
 -- name: repair(tenant, pool, signed, actor, note)$
 -- Repairs a pool, and says what was done.
-SELECT capacity.repair(:tenant, :pool, :signed, :actor, :note);
+SELECT capacity.repair(:tenant, :pool, :signed, jsonb_populate_record(
+    NULL::capacity.command, jsonb_build_object('operation', 'repair', 'actor', :actor::text, 'note', :note::text)));
 
 -- name: sign_seal(tenant, pool, sealed_at, signature)!
 -- Signs a seal that was made in this transaction.
