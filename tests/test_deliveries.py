@@ -211,6 +211,7 @@ async def test_who_has_lost_his_lease_notes_nothing(
     await ask(database, define(100))
     await made(webhooks, receiver)
     await ask(database, take("a", 1), take("b", 1))
+    await webhooks.notice()
     lease = await webhooks.lease(TENANT, "w", seconds=60)
     assert lease is not None
     assert await webhooks.lease(TENANT, "w", seconds=60) is None
@@ -268,7 +269,7 @@ async def test_a_ledger_that_lacks_entries_is_passed_over(
     await asyncio.gather(*deliveries._tasks.values())  # noqa: SLF001 - all that look has begun
 
     assert versions(receiver.firsts(secret)) == [1, 3]
-    assert await webhooks.lease(TENANT, "w", seconds=60) is None
+    assert await webhooks.due(10) == []
 
 
 async def test_an_entry_that_is_committed_late_is_told(
@@ -293,3 +294,29 @@ async def test_an_entry_that_is_committed_late_is_told(
     await late.close()
 
     assert [each["data"]["entry"]["id"] for each in receiver.firsts(secret)] == ["competition:q/1", "competition:p/1"]
+
+
+async def test_what_no_clock_gives_away_is_told(
+    webhooks: Webhooks,
+    receiver: Receiver,
+    database: Database,
+    owner: asyncpg.Connection,
+    poster: Poster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All pools are looked at from time to time, a page at a time: some entries come in with older times."""
+    monkeypatch.setattr("capacity_gateway.kernel.webhooks.POOLS_AT_ONCE", 2)
+    secret = await made(webhooks, receiver)
+    for number in range(5):
+        pool = f"competition:{number}"
+        await ask(database, define(100, pool), take(f"a{number}", 1, pool))
+    await owner.execute("UPDATE capacity.ledger SET (recorded_at, effective_at) = ('2000-01-01', '2000-01-01')")
+    await webhooks.notice()
+    assert await webhooks.due(10) == []
+
+    deliveries = Deliveries(webhooks, poster, retry_seconds=1)
+    await deliveries.look()
+    await asyncio.gather(*deliveries._tasks.values())  # noqa: SLF001 - all that look has begun
+
+    told = {each["data"]["pool"]["ref"] for each in receiver.firsts(secret)}
+    assert (told, len(receiver.messages)) == ({"0", "1", "2", "3", "4"}, 5)

@@ -202,12 +202,12 @@ async def test_orphans_and_what_is_overdue_are_told(
 
 async def test_webhooks_are_told_of_together(gateway: Gateway, database: Database, owner: asyncpg.Connection) -> None:
     """How many there are, fail and are disabled; and what the others have still to be told, since when."""
+    webhooks = Webhooks(database, b"k", anywhere=True)
     for tenant, webhook in ((TENANT, "a"), (TENANT, "b"), ("elsewhere", "c")):
         await ask(database, define(100, f"competition:{webhook}"), tenant=tenant)
-        assert await Webhooks(database, b"k", anywhere=True).make(
-            tenant, webhook, "http://nowhere", kinds=None, reasons=None, since=None
-        )
+        assert await webhooks.make(tenant, webhook, "http://nowhere", kinds=None, reasons=None, since=None)
         await ask(database, take(f"of {webhook}", 1, f"competition:{webhook}"), tenant=tenant)
+    await webhooks.notice()
     await owner.execute("UPDATE capacity.webhook SET disabled_at = now() WHERE id = 'b'")
     await owner.execute("UPDATE capacity.webhook SET failing_since = now()")
     await owner.execute(

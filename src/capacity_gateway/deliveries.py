@@ -22,7 +22,7 @@ from capacity_gateway.kernel.webhooks import Failure, Lease, PoolNews, Webhooks
 from capacity_gateway.posting import Poster
 
 TICK_SECONDS = 0.25  # between two looks for webhooks that may have to be told something
-LOOKS_PAUSE = 10  # times as long as it took to find nothing new, so that large tenants cost a tenth of a connection
+NOTICE_ALL_SECONDS = 60.0  # between two looks at all pools, whatever the clocks say of when something was written
 RETRY_SECONDS = 1.0  # while the database is away
 WEBHOOKS_AT_ONCE = 64
 POOLS_AT_ONCE = 8  # of a webhook, side by side
@@ -43,6 +43,7 @@ class Deliveries:
         self._retry_seconds = retry_seconds
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._look_again: dict[tuple[str, str], float] = {}
+        self._notice_all_at = 0.0
         self._statements = asyncio.Semaphore(STATEMENTS_AT_ONCE)
 
     async def run(self) -> None:
@@ -64,6 +65,10 @@ class Deliveries:
     async def look(self) -> None:
         """Begin to deliver to every webhook that is due and that this process is not delivering to."""
         now = asyncio.get_running_loop().time()
+        await self._webhooks.notice()
+        if now >= self._notice_all_at:
+            await self._webhooks.notice_all()
+            self._notice_all_at = now + NOTICE_ALL_SECONDS
         due = await self._webhooks.due(WEBHOOKS_AT_ONCE)
         self._look_again = {key: at for key, at in self._look_again.items() if at > now}
         for key in due:
@@ -76,12 +81,8 @@ class Deliveries:
         began = loop.time()
         try:
             async with self._statements:
-                began = loop.time()
                 lease = await self._webhooks.lease(tenant, webhook_id, seconds=self._lease_seconds)
-            if lease is None:
-                self._look_again[tenant, webhook_id] = loop.time() + LOOKS_PAUSE * (loop.time() - began)
-                return
-            while await self._turn(lease, last=loop.time() > began + self._lease_seconds):
+            while lease and await self._turn(lease, last=loop.time() > began + self._lease_seconds):
                 lease = replace(lease, attempts=0)
         except Exception as error:  # noqa: BLE001 - what was not noted is delivered again
             reason = f"{type(error).__name__}: {error}"

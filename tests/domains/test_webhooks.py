@@ -129,6 +129,7 @@ async def test_it_goes_on_from_where_it_is_told(gateway: Gateway, do: Do) -> Non
     assert_made(await do("ada", "createBooth", id="b", eventId="e", name="B", quota=9))
     for who in ("ann", "bob", "cem"):
         await do(who, "enterBooth", boothId="b")
+    await do("ada", "setQuota", kind="EVENT", ref="e", quota=9, idempotencyKey="k")
     entries = await gateway.send(
         '{ ledger(kind: BOOTH, ref: "b") { edges { node { recordedAt } } } }', headers=gateway.login("ada", "admin")
     )
@@ -142,6 +143,7 @@ async def test_it_goes_on_from_where_it_is_told(gateway: Gateway, do: Do) -> Non
         for where in (
             {"kind": "BOOTH", "ref": "b", "after": 4},
             {"kind": "BOOTH", "ref": "none", "after": 0},
+            {"kind": "EVENT", "ref": "e", "after": 0},
             {"kind": "BOOTH", "ref": "b", "after": -1},
             {"kind": "BOOTH", "ref": "b"},
             {"kind": "BOOTH", "ref": "b", "after": 1, "since": second},
@@ -149,7 +151,7 @@ async def test_it_goes_on_from_where_it_is_told(gateway: Gateway, do: Do) -> Non
     ]
 
     assert [answer["webhook"]["pending"] for answer in (*resumed, early)] == [0, 1, 2, 3, 3]
-    assert wrong == ["after"] * 5
+    assert wrong == ["after"] * 6
     assert (await fares(gateway))[1]["pending"] == 3
 
 

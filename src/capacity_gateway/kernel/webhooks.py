@@ -6,7 +6,8 @@ told everything; nothing is lost by being late.
 
 import base64
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -21,7 +22,9 @@ from capacity_gateway.kernel.outcomes import BusyOutcome, GatewayBusyError, busy
 from capacity_gateway.kernel.pools import Json, moment, moment_or_none
 from capacity_gateway.kernel.vocabulary import LedgerReason, PoolKind
 
-WEBHOOKS_MAX = 10  # of a tenant: each look for news compares all of its pools
+WEBHOOKS_MAX = 10  # of a tenant: each is noted and told by itself
+POOLS_AT_ONCE = 5000  # looked at in one transaction: 0.1 s
+REWIND_SECONDS = 60  # at most, for a webhook to be put elsewhere; nobody delivers to it meanwhile
 GIVE_UP_SECONDS = 5 * 86_400  # of nothing but failures, before a webhook is disabled
 LONGEST_URL = 2000
 
@@ -178,17 +181,18 @@ class Webhooks:
             Its secret, as receivers take it; None where there is one of this id, or too many.
         """
 
-        async def work(connection: Connection) -> str | None:
-            made = await QUERIES.make_webhook(
-                connection, tenant=tenant, id=webhook_id, url=url, kinds=kinds, reasons=reasons, at_most=WEBHOOKS_MAX
-            )
-            if made is None:
-                return None
-            [_ async for _ in QUERIES.put_cursors(connection, tenant=tenant, id=webhook_id, since=since)]
-            secret = self._secret(tenant, webhook_id, made["created_at"])
-            return f"whsec_{base64.b64encode(secret).decode()}"
+        async def work() -> str | None:
+            async with self._transaction(tenant) as connection:
+                if await QUERIES.webhook_is_there(connection, tenant=tenant, id=webhook_id, at_most=WEBHOOKS_MAX):
+                    return None
+            await self._put_cursors(tenant, webhook_id, kinds, since)
+            async with self._transaction(tenant) as connection:
+                made = await QUERIES.make_webhook(
+                    connection, tenant=tenant, id=webhook_id, url=url, kinds=kinds, reasons=reasons
+                )
+            return made and f"whsec_{base64.b64encode(self._secret(tenant, webhook_id, made)).decode()}"
 
-        return await self._do(tenant, work)
+        return await attempted(work())
 
     async def resume(
         self, tenant: str, webhook_id: str, *, since: datetime | None = None, after: tuple[str, int] | None = None
@@ -199,45 +203,81 @@ class Webhooks:
             Whether there is such a webhook, and such a version of the pool.
         """
 
-        async def work(connection: Connection) -> bool:
-            found = bool(await QUERIES.resume_webhook(connection, tenant=tenant, id=webhook_id))
-            if found and since is not None:
-                [_ async for _ in QUERIES.put_cursors(connection, tenant=tenant, id=webhook_id, since=since)]
-            if found and after is not None:
-                put = QUERIES.put_cursor(connection, tenant=tenant, id=webhook_id, pool=after[0], version=after[1])
-                found = bool([row async for row in put])
-            return found
+        async def work() -> bool:
+            async with self._transaction(tenant) as connection:
+                hold = REWIND_SECONDS if since else 0
+                found = await QUERIES.resume_webhook(connection, tenant=tenant, id=webhook_id, seconds=hold)
+                if found is None:
+                    return False
+                if after is not None:
+                    pool, version = after
+                    return bool(
+                        await QUERIES.put_cursor(connection, tenant=tenant, id=webhook_id, pool=pool, version=version)
+                    )
+            if since is not None:
+                await self._put_cursors(tenant, webhook_id, found["kinds"], since)
+                async with self._transaction(tenant) as connection:
+                    await QUERIES.resume_webhook(connection, tenant=tenant, id=webhook_id, seconds=0)
+            return True
 
-        return await self._do(tenant, work)
+        return await attempted(work())
 
     async def drop(self, tenant: str, webhook_id: str) -> GatewayBusyError | None:
         """Forget a webhook."""
 
-        async def work(connection: Connection) -> None:
-            await QUERIES.drop_webhook(connection, tenant=tenant, id=webhook_id)
+        async def work() -> None:
+            async with self._transaction(tenant) as connection:
+                await QUERIES.drop_webhook(connection, tenant=tenant, id=webhook_id)
 
-        return await self._do(tenant, work)
+        return await attempted(work())
 
-    async def _do(self, tenant: str, work: Callable[[Connection], Awaitable[Answer]]) -> Answer | GatewayBusyError:
-        """What comes of work in one transaction of a tenant."""
-        try:
-            async with self._database.connection(wait_seconds=1.0) as connection, connection.transaction():
-                await QUERIES.enter_tenant(connection, tenant=tenant)
-                return await work(connection)
-        except (*NOT_APPLIED, NoConnection):
-            return busy(BusyOutcome.NOT_APPLIED)
-        except CONNECTION_LOST:
-            return busy(BusyOutcome.UNKNOWN)
+    async def _put_cursors(
+        self, tenant: str, webhook_id: str, kinds: Sequence[str] | None, since: datetime | None
+    ) -> None:
+        """Put a webhook that nobody delivers to where all pools stood at an instant, or where they are."""
+        last = ""
+        while last is not None:
+            async with self._transaction(tenant) as connection:
+                last = await QUERIES.put_cursors(
+                    connection,
+                    tenant=tenant,
+                    id=webhook_id,
+                    kinds=kinds,
+                    since=since,
+                    after=last,
+                    size=POOLS_AT_ONCE,
+                )
+
+    @asynccontextmanager
+    async def _transaction(self, tenant: str) -> AsyncIterator[Connection]:
+        """A transaction of a tenant."""
+        async with self._database.connection(wait_seconds=1.0) as connection, connection.transaction():
+            await QUERIES.enter_tenant(connection, tenant=tenant)
+            yield connection
+
+    async def notice(self) -> None:
+        """Take note of what webhooks are to be told of what has changed in the last ten seconds."""
+        async with self._database.connection(wait_seconds=1.0) as connection:
+            await QUERIES.notice_recent(connection)
+
+    async def notice_all(self) -> None:
+        """The same of all pools, whenever they have changed."""
+        async with self._database.connection(wait_seconds=1.0) as connection:
+            tenants = [row["id"] async for row in QUERIES.tenants(connection)]
+        for tenant in tenants:
+            last = ""
+            while last is not None:
+                async with self._database.connection(wait_seconds=1.0) as connection:
+                    last = await QUERIES.notice_page(connection, tenant=tenant, after=last, size=POOLS_AT_ONCE)
 
     async def due(self, at_most: int) -> list[tuple[str, str]]:
-        """Tenant and id of the webhooks that may have to be told something, those first that have waited longest."""
+        """Tenant and id of the webhooks that are to be told something, those first that have waited longest."""
         async with self._database.connection(wait_seconds=1.0) as connection:
             return [(row["tenant"], row["id"]) async for row in QUERIES.due_webhooks(connection, at_most=at_most)]
 
     async def lease(self, tenant: str, webhook_id: str, *, seconds: float) -> Lease | None:
-        """The right to deliver to a webhook; None where it has been told all, or another gateway was first."""
-        async with self._database.connection(wait_seconds=1.0) as connection, connection.transaction():
-            await QUERIES.enter_tenant(connection, tenant=tenant)
+        """The right to deliver to a webhook; None where another gateway was first."""
+        async with self._transaction(tenant) as connection:
             row = await QUERIES.lease_webhook(connection, tenant=tenant, id=webhook_id, seconds=seconds)
         return row and Lease(
             tenant=tenant,
@@ -251,8 +291,7 @@ class Webhooks:
 
     async def news(self, lease: Lease, *, pools: int, size: int) -> list[PoolNews]:
         """What a webhook is to be told next: of so many pools so many entries each."""
-        async with self._database.connection(wait_seconds=1.0) as connection, connection.transaction():
-            await QUERIES.enter_tenant(connection, tenant=lease.tenant)
+        async with self._transaction(lease.tenant) as connection:
             rows = QUERIES.next_deliveries(connection, tenant=lease.tenant, id=lease.id, pools=pools, size=size)
             return [
                 PoolNews(pool=orjson.loads(row["pool"]), entries=orjson.loads(row["entries"])) async for row in rows
@@ -268,7 +307,16 @@ class Webhooks:
         pause_seconds: float = 0,
         failure: Failure | None = None,
     ) -> bool:
-        """Note up to which version each pool has been delivered, and what has failed. False = the lease was lost."""
+        """Note up to which version each pool has been delivered, and what has failed. False = the lease was lost.
+
+        Args:
+            lease: under which that was.
+            versions: by the pools' ids.
+            lease_seconds: how much longer it is to last; 0 = it is over.
+            attempts: that have failed since something was delivered.
+            pause_seconds: before the next one.
+            failure: of the last one.
+        """
         async with self._database.connection(wait_seconds=1.0) as connection:
             return bool(
                 await QUERIES.note_deliveries(
@@ -285,3 +333,13 @@ class Webhooks:
                     give_up_seconds=GIVE_UP_SECONDS,
                 )
             )
+
+
+async def attempted(work: Awaitable[Answer]) -> Answer | GatewayBusyError:
+    """What comes of work, or that it could not be done now."""
+    try:
+        return await work
+    except (*NOT_APPLIED, NoConnection):
+        return busy(BusyOutcome.NOT_APPLIED)
+    except CONNECTION_LOST:
+        return busy(BusyOutcome.UNKNOWN)

@@ -24,8 +24,13 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO capacity.webhook_cursor AS c (tenant_id, webhook_id, pool_id, version, tried_at)
-    SELECT p_tenant, p_webhook, d.key, d.value::integer, now() FROM jsonb_each_text(p_versions) AS d
-    ON CONFLICT ON CONSTRAINT webhook_cursor_key DO UPDATE SET version = excluded.version, tried_at = excluded.tried_at;
+    INSERT INTO capacity.webhook_cursor AS c (tenant_id, webhook_id, pool_id, version, tried_at, pending)
+    SELECT p_tenant, p_webhook, d.key, d.value::integer, clock_timestamp(), p.version > d.value::integer
+    FROM jsonb_each_text(p_versions) AS d
+    CROSS JOIN LATERAL (
+        SELECT p.version FROM capacity.pool AS p WHERE p.tenant_id = p_tenant AND p.id = d.key OFFSET 0
+    ) AS p
+    ON CONFLICT ON CONSTRAINT webhook_cursor_key
+    DO UPDATE SET version = excluded.version, tried_at = excluded.tried_at, pending = excluded.pending;
     RETURN true;
 END $$;
