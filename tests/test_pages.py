@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import os
 import re
 import runpy
 from itertools import pairwise
@@ -28,7 +29,7 @@ from capacity_gateway.kernel import errors, outcomes
 from capacity_gateway.kernel.database import Database
 from capacity_gateway.kernel.outcomes import CapacityError
 from capacity_gateway.settings import Settings
-from pages import ROOT, blocks
+from pages import ROOT, Reader, blocks
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -47,6 +48,36 @@ def rows(page: str, heading: str) -> list[list[str]]:
 def words(cell: str) -> list[str]:
     """What stands in a cell as code."""
     return re.findall(r"`([^`]+)`", cell)
+
+
+ANSWER = '{"a": 1, "at": ["2026-12-01T08:00:00.000001+00:00", "2026-12-01T09:00:00.000001+00:00"]}'
+ASKED = "```graphql\n{ a }\n```\n```json\n"
+FALSE = {
+    "an answer": f"{ASKED}{ANSWER.replace('1,', '2,')}\n```\n",
+    "one instant for two": f"{ASKED}{ANSWER.replace('09:', '08:')}\n```\n",
+    "an answer to a repeat": f"{ASKED}{ANSWER}\n```\n```json again\n{{}}\n```\n",
+    "what is printed": "```sh\necho one\n```\n```text\ntwo\n```\n",
+    "a command that fails": "```sh\nfalse\ntrue\n```\n",
+    "an exit code": "```sh\ntrue  # exit 1: something was found\n```\n",
+}
+
+
+@pytest.mark.parametrize("page", FALSE.values(), ids=FALSE)
+def test_what_is_false_on_a_page_is_noticed(page: str, tmp_path: Path) -> None:
+    """Else the pages could say anything."""
+    with pytest.raises(AssertionError):
+        Reader(lambda _: ANSWER, tmp_path, os.environ, {}).read(page)
+
+
+def test_what_is_true_on_a_page_is_passed(tmp_path: Path) -> None:
+    """Other instants in their place, what one block sets in the next one, and a failure that is foretold."""
+    shown = ANSWER.replace("2026-12-01T0", "2026-11-24T1").replace(":00:00.", ":30:00.")
+    page = (
+        f"{ASKED}{shown}\n```\n```json again\n{shown}\n```\n"
+        "```sh\nONE=one\nsay() { echo $ONE; }\n```\n```sh\nsay\nfalse  # exit 1\n```\n```text\none\n```\n"
+    )
+
+    Reader(lambda _: ANSWER, tmp_path, os.environ, {}).read(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
