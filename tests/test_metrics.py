@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -265,6 +267,24 @@ async def test_requests_are_logged_where_it_is_wanted(owner_url: str, database: 
     assert first["duration_ms"] > 0
     assert first["request_id"] != second["request_id"]
     assert not [word for word in ("secret-key", "ann@", "Bearer") if word in json.dumps(logs)]
+
+
+@pytest.mark.parametrize("form", ["auto", "json", "text"])
+def test_the_log_is_json_unless_text_is_wanted(form: str) -> None:
+    """What is no terminal is a program, which reads an object a line; so is what libraries log."""
+    code = "import logging, sys, structlog; from capacity_gateway.logs import write_logs; write_logs(sys.argv[1]);"
+    code += "structlog.get_logger().warning('ours', n=1); logging.getLogger('asyncpg').warning('theirs')"
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code, form], capture_output=True, text=True, check=True
+    )
+
+    ours, theirs = done.stderr.splitlines()
+    if form == "text":
+        assert re.search(r"\[.*warning.*\] .*ours.* .*n.*=.*1", ours)
+        assert "theirs" in theirs
+    else:
+        assert json.loads(ours).items() >= {"event": "ours", "n": 1, "level": "warning"}.items()
+        assert json.loads(theirs).items() >= {"event": "theirs", "level": "warning"}.items()
 
 
 async def test_requests_are_not_logged_unless_it_is_wanted(gateway: Gateway) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import runpy
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from graphql import (
 )
 from pydantic_core import PydanticUndefined
 
+from capacity_gateway.__main__ import command_line
 from capacity_gateway.answers import REASONS
 from capacity_gateway.kernel import errors, outcomes
 from capacity_gateway.kernel.database import Database
@@ -107,6 +109,51 @@ def test_the_index_names_every_page() -> None:
     index = (DOCS / "README.md").read_text()
 
     assert {page.name for page in PAGES} - {"README.md"} <= set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+
+
+def test_every_command_is_told_as_it_is() -> None:
+    """What it does, what each of its exit codes means, and whether it prints JSON, in the words of its own help."""
+    app = command_line()
+    told = {}
+    for name in (name for name in app if not name.startswith("-")):
+        command = app[name]
+        first, *paragraphs = (" ".join(paragraph.split()) for paragraph in command.help.split("\n\n"))
+        (exits,) = (paragraph for paragraph in paragraphs if paragraph.startswith("Exit codes: "))
+        codes = dict(re.findall(r"(\d) = (.+?)(?=; \d|\.$)", exits))
+        as_json = any("--json" in argument.names for argument in command.assemble_argument_collection())
+        does = first.partition(". ")[0].removesuffix(".")
+        told[name] = [does, codes["0"], codes.get("1", ""), codes["2"], "yes" if as_json else ""]
+
+    assert {words(first)[0]: rest for first, *rest in rows("command-line.md", "Commands and exit codes")} == told
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_command_is_completed(shell: Any) -> None:
+    """In each shell that the page names."""
+    app = command_line()
+    script = app.generate_completion(shell=shell)
+
+    assert [name for name in app if not name.startswith("-") and name not in script] == []
+    assert shell in (DOCS / "command-line.md").read_text()
+
+
+def test_bash_completes_a_command(tmp_path: Path) -> None:
+    """And its options."""
+    script: Any = "bash"
+    (tmp_path / "completion").write_text(command_line().generate_completion(shell=script))
+    complete = """
+        source "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+        function=$(complete -p capacity-gateway | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+        $function; echo "${COMPREPLY[@]}"
+    """
+
+    def completed(*typed: str) -> list[str]:
+        given = ["bash", "-c", complete, "bash", str(tmp_path / "completion"), "capacity-gateway", *typed]
+        return subprocess.run(given, capture_output=True, text=True, check=True).stdout.split()  # noqa: S603 - our own
+
+    assert completed("re") == ["reconcile", "repair"]
+    assert completed("doctor", "--thr") == ["--threshold"]
 
 
 def test_the_reference_is_of_this_schema() -> None:

@@ -62,7 +62,7 @@ def application(settings: Settings, database_url: str) -> Starlette:
         settings: all knobs.
         database_url: of the application role, or of an owner or superuser, out of which the role is taken.
     """
-    write_logs()
+    write_logs(settings.log_format)
     traced = tracing_of(settings)
 
     @asynccontextmanager

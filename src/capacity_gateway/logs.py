@@ -21,7 +21,7 @@ from capacity_gateway.kernel import measures, traces
 log = structlog.get_logger()
 
 
-def write_logs() -> None:
+def write_logs(form: str) -> None:
     """Set up how this process logs, and what its libraries log, each line with the id of its request."""
     shared: list[Any] = [
         name_request,
@@ -30,7 +30,7 @@ def write_logs() -> None:
     ]
     rendered: list[Any] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if sys.stderr.isatty()
+        if form == "text" or (form == "auto" and sys.stderr.isatty())
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     structlog.configure(processors=[*shared, *rendered], logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))

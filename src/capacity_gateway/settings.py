@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from limits import RateLimitItem, parse
 from pydantic import Field, field_validator
@@ -89,6 +90,8 @@ class Settings(BaseSettings):
     """Signs the offer tokens of older clients; none = a key made from the HS256 secret, where there is one."""
     metrics_token: str | None = None
     """What who reads `/metrics` shows as a bearer token; none = it is for this machine alone."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """How the log is written: JSON, one object a line, or plain text; `auto` = text on a terminal, else JSON."""
     log_requests: bool = False
     """Log a line for every operation: what it was, what came of it and how long it took."""
     tracing: bool = False

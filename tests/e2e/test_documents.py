@@ -42,7 +42,7 @@ async def demo(server: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     await fetch(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.mark.parametrize("page", ["tutorial", "errors", "behind-your-gateway"])
+@pytest.mark.parametrize("page", ["tutorial", "errors", "behind-your-gateway", "command-line"])
 def test_a_page_s_commands_come_to_what_it_shows(page: str, demo: Demo, tmp_path: Path) -> None:
     """In their order, in one shell, and documents as the demo's organiser."""
     gateway, found = demo

@@ -29,7 +29,10 @@ def reconcile(
     threshold: int = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Compare every counter with its ledger; exit 1 when one is off by more than the threshold, or a chain is broken.
+    """Compare every counter with its ledger, and every ledger with itself.
+
+    Exit codes: 0 = all agree; 1 = a counter is off by more than the threshold, or a chain is broken; 2 = it cannot be
+    told.
 
     Args:
         kind: One kind of pools; absent = all.
@@ -62,13 +65,18 @@ def reconcile(
     sys.exit(any(abs(r.discrepancy) > threshold or not r.chain_intact for r in found))
 
 
-def backfill(reservation_id: str, /, *, note: str | None = None, tenant: Tenant = None) -> None:
+def backfill(
+    reservation_id: str, /, *, note: str | None = None, tenant: Tenant = None, as_json: AsJson = False
+) -> None:
     """Write the ledger entry that a reservation lacks; its counter stays as it is.
+
+    Exit codes: 0 = written, or none was missing; 2 = refused, or it could not be done.
 
     Args:
         reservation_id: The orphan, as reconcile names it.
         note: Why, for the ledger.
         tenant: The tenant; absent = CAPACITY_DEFAULT_TENANT.
+        as_json: Print the entries as JSON.
     """
 
     async def run() -> CapacityChange | str:
@@ -82,12 +90,14 @@ def backfill(reservation_id: str, /, *, note: str | None = None, tenant: Tenant 
     outcome = asyncio.run(run())
     if isinstance(outcome, str):
         fail(outcome)
+    if as_json:
+        print_json({"replayed": outcome.replayed, "entries": [shown_entry(entry) for entry in outcome.entries]})
+        return
     if outcome.replayed:
         said.print("Nothing to do: no entry is missing.")
     for entry in outcome.entries:
-        change = -entry.held_change - entry.confirmed_change
         effective = f"{entry.effective_at:%Y-%m-%d %H:%M:%S}"
-        said.print(f"Entry {entry.id}: {change:+d}, effective {effective}.", markup=False, soft_wrap=True)
+        said.print(f"Entry {entry.id}: {change_of(entry):+d}, effective {effective}.", markup=False, soft_wrap=True)
 
 
 def repair(
@@ -102,7 +112,9 @@ def repair(
 
     Counter and ledger are brought to what the claims have. A ledger in which an entry is missing, doubled or altered is
     sealed as it is, and verified again from there on; reconcile goes on naming what was wrong with it. To be run as the
-    database's owner (CAPACITY_ADMIN_DATABASE_URL). Exit 0, whether there was something to do or not.
+    database's owner (CAPACITY_ADMIN_DATABASE_URL).
+
+    Exit codes: 0 = done, or nothing was to do; 2 = it could not be done.
 
     Args:
         kind: One kind of pools; absent = all.
@@ -139,8 +151,10 @@ def doctor(
 ) -> None:
     """Look over the server, the schema, the role, the clocks and every ledger.
 
-    Exit 0 when all is well, 1 when something is wrong, 2 when it cannot be told. The monitors of the ledgers are drift,
-    for every day, orphans, for every week, broken chains, and growth, which is for comparing.
+    The monitors of the ledgers are drift, for every day, orphans, for every week, broken chains, and growth, which is
+    for comparing.
+
+    Exit codes: 0 = all is well; 1 = something is wrong; 2 = it cannot be told.
 
     Args:
         tenant: One tenant; absent = all.
@@ -215,14 +229,17 @@ def shown_repair(each: Repair) -> dict[str, object]:
         "sealed_at": each.sealed_at,
         "counter_change": each.counter_change,
         "overbooked": each.overbooked,
-        "entries": [
-            {
-                "version": entry.version,
-                "reason": entry.reason.value,
-                "change": change_of(entry),
-                "claim": entry.claim_id,
-                "note": entry.note,
-            }
-            for entry in each.entries
-        ],
+        "entries": [shown_entry(entry) for entry in each.entries],
+    }
+
+
+def shown_entry(entry: LedgerEntry) -> dict[str, object]:
+    """An entry as JSON."""
+    return {
+        "version": entry.version,
+        "reason": entry.reason.value,
+        "change": change_of(entry),
+        "claim": entry.claim_id,
+        "effective_at": entry.effective_at.isoformat(),
+        "note": entry.note,
     }

@@ -28,7 +28,9 @@ def export_ledger(
     output: Path | None = None,
     tenant: Tenant = None,
 ) -> None:
-    """Print a pool's whole ledger, oldest entry first, or write it to a file. Exit code 2 = there is no such pool.
+    """Print a pool's whole ledger, oldest entry first, or write it to a file.
+
+    Exit codes: 0 = done; 2 = there is no such pool.
 
     Args:
         kind: What is counted.
@@ -74,6 +76,8 @@ def verify(file: Path, /, *, last_hash: str | None = None, as_json: AsJson = Fal
 
 def export_schema(*, output: Path | None = None) -> None:
     """Print the GraphQL schema, or write it to a file.
+
+    Exit codes: 0 = done; 2 = it cannot be written.
 
     Args:
         output: The file.

@@ -35,9 +35,10 @@ def import_(
     """Bring in what an older system has: competitions of the portal, or events, sessions and tickets of the platform.
 
     Each pool comes with all its claims and its whole ledger, in one transaction; what is here already stays as it is,
-    so that this may be broken off and run again. What does not add up there is listed. Exit codes: 0 = done; 1 = a dry
-    run has found something, or nothing was changed because something is to be named in the mapping; 2 = it cannot be
-    read.
+    so that this may be broken off and run again. What does not add up there is listed.
+
+    Exit codes: 0 = done; 1 = a dry run has found something, or nothing was changed because something is to be named in
+    the mapping; 2 = it cannot be read.
 
     Args:
         source: A PostgreSQL URL, a folder with a CSV file for each table, or a replay's JSON file.
@@ -79,8 +80,9 @@ def shadow(
 ) -> None:
     """Run beside an older system that still counts, and tell of every pool whose numbers are not the same here.
 
-    A divergence is told when two looks in a row have seen it, and once more when it has ended. Exit codes: 0 = none
-    stands at the end; 1 = some do; 2 = one side cannot be read.
+    A divergence is told when two looks in a row have seen it, and once more when it has ended.
+
+    Exit codes: 0 = none stands at the end; 1 = some do; 2 = one side cannot be read.
 
     Args:
         source: Where it counts: a PostgreSQL URL, or whatever `import` reads.

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+COULD_NOT = 2
+"""The exit code of what could not be done or told, and of wrong usage."""
 said = Console(stderr=True)
 """What a person reads while it works."""
 
@@ -19,13 +21,13 @@ AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON, for programs
 
 def print_json(result: object) -> None:
     """Print a result for programs."""
-    print(json.dumps(result, indent=2))  # noqa: T201 - the command's result
+    print(json.dumps(result, indent=2), flush=True)  # noqa: T201 - the command's result
 
 
 def fail(message: str) -> NoReturn:
-    """Say what is wrong and exit 2."""
+    """Say what is wrong, and exit."""
     said.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-    sys.exit(2)
+    sys.exit(COULD_NOT)
 
 
 def table_of(title: str, rows: list[dict[str, Any]], names: list[str]) -> Table:
