@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -267,6 +269,15 @@ def test_erase_forgets_a_person(demo_url: str) -> None:
     """Or says that nobody was named."""
     assert "Erased from 0 claims" in run("erase", "--email", "ann@example.org", database_url=demo_url).stderr
     assert run("erase", database_url=demo_url).returncode == 2
+
+
+def test_help_takes_nothing_of_what_commands_take() -> None:
+    """So that it comes at once."""
+    code = "import sys; from capacity_gateway.__main__ import command_line; command_line().help_print();"
+    code += "print([name for name in sys.modules if name.startswith('capacity_gateway.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own
+
+    assert done.stdout.endswith("['capacity_gateway.__main__']\n")
 
 
 def test_help_lists_every_command() -> None:
