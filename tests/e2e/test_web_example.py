@@ -332,17 +332,6 @@ async def test_who_waits_is_offered_a_seat(visit: Open, gateway: GatewayProcess,
 # ------------------------------------------------------------------ for everybody
 
 
-async def test_a_login_that_does_not_hold_leads_back_to_the_sign_in(
-    chromium: Browser, gateway: GatewayProcess, site: str
-) -> None:
-    """Not to an empty page."""
-    async with browsing(chromium, site, "/", gateway.url) as page:
-        await page.get_by_label("Your token").fill("stale")
-        await press(page, "Sign in")
-        await expect(page.get_by_label("Your token")).to_have_value("")
-        await expect(page.get_by_label("Your token")).to_be_visible()
-
-
 async def test_it_keeps_nobody_out(visit: Open) -> None:
     """axe-core finds nothing on a screen in light and on a phone in the dark, and nothing is wider than that."""
     axe, found = AXE.read_text(), {}

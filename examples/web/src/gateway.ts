@@ -14,7 +14,6 @@ import { busy, live } from "./page.js";
 
 const address = document.querySelector<HTMLMetaElement>("meta[name=capacity-gateway]")!.content;
 const LONGEST_PAUSE_MS = 10_000;
-const FORBIDDEN = 4403; // how the gateway closes a socket whose login does not hold
 
 /** The login, in this tab alone. A real page has it from its own sign-in. */
 export const token = () => sessionStorage.getItem("token");
@@ -97,10 +96,7 @@ const socket = createClient({
   retryAttempts: Infinity,
   shouldRetry: () => true,
   retryWait: pause,
-  on: {
-    connected: () => live("Live"),
-    closed: (event) => ((event as CloseEvent).code === FORBIDDEN ? signOut() : live("Reconnecting …")),
-  },
+  on: { connected: () => live("Live"), closed: () => live("Reconnecting …") },
 });
 
 /** Tell a pool after each change. After a break the socket asks again from the last version that is known here. */
