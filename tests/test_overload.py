@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import orjson
 import pytest
 
 from capacity_gateway import overload, wire
@@ -82,9 +83,11 @@ async def full(crowd: Crowd, owner: asyncpg.Connection) -> AsyncIterator[None]:
         if done:
             break
     assert [task.result() for task in done] == [BUSY] * len(done)
-    yield
-    await owner.execute("SELECT pg_advisory_unlock_all()")
-    await asyncio.gather(*tasks)
+    try:
+        yield
+    finally:
+        await owner.execute("SELECT pg_advisory_unlock_all()")
+        await asyncio.gather(*tasks)
 
 
 def turned_away() -> Any:
@@ -147,3 +150,42 @@ async def test_a_body_in_pieces_is_taken_as_ever(crowd: Crowd, owner: asyncpg.Co
         writer.close()
         await writer.wait_closed()
         assert crowd.started() == looked_at + 1
+
+
+async def test_who_sends_the_very_same_again_is_answered_the_same(crowd: Crowd, owner: asyncpg.Connection) -> None:
+    """Whole, in pieces, two at once, and when it is a pool again that is not crowded, each on one connection."""
+    login = crowd.served.gateway.login("service", "service")["authorization"]
+
+    def request(ref: str, number: int) -> bytes:
+        given = {"eventId": ref, "holder": f"raw {number}", "idempotencyKey": f"raw {number}"}
+        body = orjson.dumps({"query": REGISTER, "variables": {"input": given}})
+        head = f"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: {login}\r\n"
+        return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+
+    async def answer(reader: asyncio.StreamReader) -> Any:
+        head = await reader.readuntil(b"\r\n\r\n")
+        (length,) = (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        return orjson.loads(await reader.readexactly(length))["data"]["register"]
+
+    async with full(crowd, owner):
+        reader, writer = await asyncio.open_connection("127.0.0.1", crowd.served.port)
+        writer.write(request("hot", 0))  # with another `Accept` than before
+        assert await answer(reader) == BUSY
+        looked_at, refused = crowd.started(), turned_away()
+        for number in (1, 2, 3):
+            writer.write(request("hot", number))
+            assert await answer(reader) == BUSY
+        writer.write(request("hot", 4) + request("hot", 5))
+        assert [await answer(reader), await answer(reader)] == [BUSY] * 2
+        assert (crowd.started(), turned_away()) == (looked_at, refused + 5)
+
+        writer.write(request("hot", 6)[:-9])
+        await asyncio.sleep(0.1)
+        writer.write(request("hot", 6)[-9:])
+        assert await answer(reader) == BUSY
+        writer.write(request("cold", 7))
+        assert (await answer(reader))["__typename"] == "RegistrationSuccess"
+    writer.write(request("hot", 8))
+    assert (await answer(reader))["__typename"] == "RegistrationSuccess"
+    writer.close()
+    await writer.wait_closed()

@@ -41,6 +41,8 @@ class Plain:
         if len(connection.tasks) >= CROWD:
             told = connection.state.endpoint.overload.answer(headers, self.body, at_work=len(connection.tasks))
         if told:
+            if self.keep_alive:
+                connection.state.endpoint.overload.remember(connection.received, headers)
             self._write(told)
             return
         task = connection.loop.create_task(self._answer(headers))
@@ -63,15 +65,22 @@ class Plain:
         connection = self.connection
         self.response_started = self.response_complete = True
         if not self.disconnected:
-            head = [(name.encode(), value.encode()) for name, value in answer.headers().items()]
-            head.append((b"content-length", b"%d" % len(answer.body)))
-            if not self.keep_alive:
-                head.append((b"connection", b"close"))
-            lines = [b"%b: %b\r\n" % pair for pair in (*connection.server_state.default_headers, *head)]
-            connection.transport.write(b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body]))
+            connection.transport.write(
+                written(answer, connection.server_state.default_headers, keep_alive=self.keep_alive)
+            )
             if not self.keep_alive:
                 connection.transport.close()
         connection.on_response_complete()
+
+
+def written(answer: Answer, default_headers: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
+    """An answer as it goes over the wire."""
+    head = [(name.encode(), value.encode()) for name, value in answer.headers().items()]
+    head.append((b"content-length", b"%d" % len(answer.body)))
+    if not keep_alive:
+        head.append((b"connection", b"close"))
+    lines = [b"%b: %b\r\n" % pair for pair in (*default_headers, *head)]
+    return b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body])
 
 
 class Guarded(HttpToolsProtocol):
@@ -89,6 +98,10 @@ class Guarded(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
     _complete = False  # what came last ended a request
+    _between = True  # nothing has come of a request that is not all here
+    received = b""  # what came last
+    _turned_away_at = 0.0  # when this was last done without a timer
+    _told: tuple[Answer, object, bytes] | None = None  # what was last said in turning away, shared by all connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
@@ -102,7 +115,9 @@ class Guarded(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """It has sent something."""
-        in_head, self._complete = self._in_head, False
+        if len(self.tasks) >= CROWD and self._between and self._turn_away_again(data):
+            return
+        in_head, self._complete, self.received = self._in_head, False, data
         super().data_received(data)
         if self._complete:
             self._rest_is_here()
@@ -117,7 +132,7 @@ class Guarded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._between = True, 0, False
 
     def on_headers_complete(self) -> None:
         """Its head is here."""
@@ -150,11 +165,39 @@ class Guarded(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of it is here."""
-        self._complete = True
+        self._complete = self._between = True
         super().on_message_complete()
         cycle = self.cycle
         if isinstance(cycle, Plain) and not cycle.response_complete:
             cycle.begin({name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers})
+
+    def _turn_away_again(self, data: bytes) -> bool:
+        """Answer a request that is turned away as one with the very same head was before; it costs no timer."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        answer = self.state.endpoint.overload.answer_again(data, at_work=len(self.tasks))
+        if answer is None:
+            return False
+        kind, default_headers = type(self), self.server_state.default_headers
+        told = kind._told  # noqa: SLF001 - our own
+        if told is None or told[0] is not answer or told[1] is not default_headers:
+            told = kind._told = answer, default_headers, written(answer, default_headers, keep_alive=True)  # noqa: SLF001
+        self.transport.write(told[2])
+        self._rest_is_here()
+        self._turned_away_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        return True
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what has been idle for long enough."""
+        left_seconds = self._turned_away_at + self.timeout_keep_alive - self.loop.time()
+        if left_seconds > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_seconds, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
         """Tell that it is none, unless something else has been told."""
