@@ -31,7 +31,7 @@ CHANGE = """mutation ($ref: ID!, $quota: Int!, $key: String!) {
 
 
 class Night:
-    """Two gateways, and a receiver's answers: half are failures, half of those lie, and some time a sender is killed."""
+    """Two gateways, and a receiver whose answers are failures half the time; once a sender is killed as it waits."""
 
     def __init__(self, gateways: list[GatewayProcess], seed: int) -> None:
         self.alive = gateways
