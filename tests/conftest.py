@@ -28,10 +28,10 @@ from capacity_gateway.login import mint
 from capacity_gateway.settings import Settings
 
 TENANT = "00000000-0000-0000-0000-000000000001"
-READING = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
-)
-"""How many connections have begun to read, and not ended."""
+NOBODY_READS = """
+NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%')
+"""
+"""No connection has begun to read, and not ended."""
 _numbers = itertools.count(1)
 
 
@@ -95,6 +95,13 @@ async def owner(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(owner_url)
     yield connection
     await connection.close()
+
+
+async def eventually(owner: asyncpg.Connection, true: str) -> None:
+    """Wait until something is true in the database; give up after ten seconds."""
+    async with asyncio.timeout(10):
+        while not await owner.fetchval(f"SELECT {true}"):  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

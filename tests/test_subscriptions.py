@@ -22,7 +22,7 @@ from capacity_gateway import streaming
 from capacity_gateway.login import mint
 from capacity_gateway.settings import Settings
 from capacity_gateway.streaming import OPERATIONS_MAX
-from conftest import READING
+from conftest import NOBODY_READS, eventually
 from subscribing import OFFERS, WATCH, Served, serving
 
 CREATE = """
@@ -186,7 +186,7 @@ async def test_what_is_asked_of_an_event_is_read_and_let_go_of(served: Served, o
             assert (await each.event())["pool"]["version"] == 1
         await asyncio.sleep(0.2)
 
-        assert await owner.fetchval(READING) == 0
+        await eventually(owner, NOBODY_READS)
         assert (await served.gateway.post("{ pools { totalCount } }"))["data"]
 
 

@@ -10,6 +10,7 @@ from capacity_gateway.kernel import sweeper as module
 from capacity_gateway.kernel.capacity import Capacity
 from capacity_gateway.kernel.database import QUERIES, Database
 from capacity_gateway.kernel.sweeper import Sweeper
+from conftest import eventually
 
 TENANTS = ["a", "b", "c"]
 
@@ -24,13 +25,6 @@ async def states(owner: asyncpg.Connection, claim: str) -> list[str]:
     """The states of the claims of this id, tenant by tenant."""
     rows = await owner.fetch("SELECT state FROM capacity.claim WHERE id = $1 ORDER BY tenant_id", claim)
     return [row["state"] for row in rows]
-
-
-async def eventually(owner: asyncpg.Connection, true: str) -> None:
-    """Wait until something is true in the database; give up after ten seconds."""
-    async with asyncio.timeout(10):
-        while not await owner.fetchval(f"SELECT {true}"):  # noqa: ASYNC110 - the database tells nobody
-            await asyncio.sleep(0.02)
 
 
 async def test_a_sweep_ends_what_is_due_in_every_tenant(

@@ -1,7 +1,7 @@
 """What was counted elsewhere until now: a pool's whole history, brought in at once."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -37,9 +37,11 @@ class History:
     """A pool, its claims as they stand, and every change that is known of, in their order."""
 
     define: Define
-    claims: list[Json]
+    claims: list[Json] = field(
+        repr=False
+    )  # asyncio.run writes out what it returns: a third of an import's reading (measured)
     """Columns of `capacity.claim`; the pool and the tenant are filled in."""
-    changes: list[Change]
+    changes: list[Change] = field(repr=False)
 
     @property
     def size(self) -> int:
