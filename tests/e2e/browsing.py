@@ -10,6 +10,8 @@ from playwright.async_api import Browser, Page, expect
 expect.set_options(timeout=20_000)  # ms, on a busy machine
 
 CHROMIUM = shutil.which("chromium", path="/usr/bin")
+LEFT = "net::ERR_ABORTED"
+"""Of what was still asked for when the page was left or loaded anew."""
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -44,8 +46,8 @@ async def browsing(chromium: Browser, url: str, path: str, *others: str, **conte
         page.on("console", lambda said: note(said.text, when=said.type in {"error", "warning"}))
         page.on("pageerror", lambda error: note(str(error)))
         page.on("request", lambda sent: note(sent.url, when=not sent.url.startswith((url, *others, "data:", "blob:"))))
-        page.on("requestfailed", lambda sent: note(f"{sent.url}: {sent.failure}"))
+        page.on("requestfailed", lambda sent: note(f"{sent.url}: {sent.failure}", when=sent.failure != LEFT))
         page.on("response", lambda answer: note(f"{answer.url}: {answer.status}", when=answer.status >= 400))
         await page.goto(f"{url}{path}", wait_until="networkidle")
         yield page
-        assert complaints == []
+        assert complaints == [], complaints
