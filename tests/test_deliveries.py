@@ -28,7 +28,7 @@ def webhooks(database: Database) -> Webhooks:
 @pytest.fixture
 async def poster() -> AsyncIterator[Poster]:
     """Posts to anywhere."""
-    async with Poster(timeout_seconds=2, anywhere=True) as poster:
+    async with Poster(timeout_seconds=30, anywhere=True) as poster:
         yield poster
 
 
@@ -194,10 +194,10 @@ async def test_a_receiver_that_is_gone_is_left_alone(
 async def test_of_two_gateways_one_delivers(
     webhooks: Webhooks, receiver: Receiver, database: Database, poster: Poster
 ) -> None:
-    """Ten look at once and all of what is new arrives once."""
+    """Three look at once, and all of what is new arrives once."""
     await made(webhooks, receiver)
     await ask(database, define(100), *(take(f"a{n}", 1) for n in range(30)))
-    gateways = [Deliveries(webhooks, poster, retry_seconds=1) for _ in range(10)]
+    gateways = [Deliveries(webhooks, poster, retry_seconds=1) for _ in range(3)]
     await asyncio.gather(*(each.look() for each in gateways))
     await asyncio.gather(*(task for each in gateways for task in each._tasks.values()))  # noqa: SLF001 - likewise
 
@@ -224,18 +224,20 @@ async def test_who_has_lost_his_lease_notes_nothing(
     assert [entry["version"] for entry in news.entries] == [1, 2]
 
 
-@pytest.mark.usefixtures("running")
 async def test_a_receiver_that_is_slow_holds_up_no_other(
     webhooks: Webhooks, receiver: Receiver, database: Database, owner: asyncpg.Connection
 ) -> None:
     """What it does not answer in time has failed, and others have long been told."""
-    async with receiving() as slow:
+    async with receiving() as slow, Poster(timeout_seconds=2, anywhere=True) as poster:
         slow.wait_seconds = 60
         await webhooks.make(TENANT, "slow", slow.url, kinds=None, reasons=None, since=None)
         secret = await made(webhooks, receiver)
         await ask(database, define(100), take("a", 1), take("b", 1))
+        task = asyncio.create_task(Deliveries(webhooks, poster, retry_seconds=0.01).run())
         await receiver.until(lambda: versions(receiver.firsts(secret)) == [1, 2])
         await settled(owner, "last_failure = 'TIMEOUT'", "slow")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     assert slow.messages == []
 

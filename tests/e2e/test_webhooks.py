@@ -82,10 +82,8 @@ async def test_every_event_arrives_in_order_over_a_kill(start: Start, owner_url:
     seed = int(os.environ.get("CAPACITY_TEST_SEED", time.time_ns()))
     print(f"CAPACITY_TEST_SEED={seed}")  # noqa: T201 - shown when it fails
     knobs = {"webhooks_anywhere": True, "webhook_timeout_seconds": 2, "webhook_retry_seconds": 0.02}
-    night = Night([start("serve", database_url=owner_url, **knobs) for _ in range(2)], seed)
+    night = Night([await asyncio.to_thread(start("serve", database_url=owner_url, **knobs).ready) for _ in "12"], seed)
     async with receiving(night.answer) as receiver:
-        for gateway in list(night.alive):
-            await asyncio.to_thread(gateway.ready)
         secret = (await asyncio.to_thread(night.send, CREATE, url=receiver.url))["secret"]
         await asyncio.gather(*(asyncio.to_thread(night.change, f"c{number}") for number in range(POOLS)))
         await receiver.until(lambda: len({message.id for message in night.stored}) == EVENTS, seconds=START_SECONDS)
