@@ -30,6 +30,21 @@ def test_one_row_can_be_measured_alone() -> None:
     assert "not measured" not in done.stdout
 
 
+def test_a_promise_of_liveness_can_be_measured_alone() -> None:
+    """`liveness --quick --only L6` stops a gateway that callers are at, and tells of all that is promised of that."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.liveness", "--quick", "--only", "L6"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests")))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert [line[:6] for line in done.stdout.splitlines() if line.startswith("| L")] == ["| L6 |"] * 3
+
+
 @pytest.mark.parametrize(
     ("answer", "whole"),
     [
