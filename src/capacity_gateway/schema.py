@@ -118,7 +118,9 @@ class Service:
     @strawberry.field
     async def sdl(self) -> str:
         """The schema of this subgraph."""
-        return await asyncio.to_thread(subgraph_sdl)  # the first time takes a second
+        if not subgraph_sdl.cache_info().currsize:
+            await asyncio.to_thread(subgraph_sdl)  # the first time takes a second
+        return subgraph_sdl()
 
 
 def service() -> Service:
