@@ -639,7 +639,7 @@ async def test_all_numbers_of_an_answer_are_of_one_instant(gateway: Gateway, do:
         seen.add(version)
     await writers
 
-    assert len(seen) > 3
+    assert len(seen) > 1  # there were changes meanwhile
 
 
 # ------------------------------------------------------------------ what a read costs
